@@ -1,0 +1,199 @@
+//! What `summarize_prs` answers: the contract with agents.
+//!
+//! Plain structs with schemas. Field names and shapes are held by snapshot tests.
+
+use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    pull_request::{Checks, Mergeable, ReviewDecision},
+    stage::{NextActor, Stage},
+};
+
+/// The answer about one repository.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RepositoryDigest {
+    /// owner/repo, as GitHub spells it today.
+    pub repository: String,
+    /// The repository's page.
+    pub url: String,
+    /// Open pull requests in all; null if GitHub did not say.
+    pub open_pull_requests: Option<u64>,
+    /// By which definition the list is ordered.
+    pub ranking: String,
+    /// The pull requests, in that order.
+    pub pull_requests: Vec<Digest>,
+    /// False while summaries are still being written: the same call again completes them.
+    pub complete: bool,
+    /// Numbers of the pull requests whose summary is still being written.
+    pub pending: Vec<u64>,
+    /// What the reader should know about how this answer came to be.
+    pub warnings: Vec<String>,
+    /// What this answer cost.
+    pub usage: Usage,
+    /// When the facts were read.
+    pub generated_at: DateTime<Utc>,
+}
+
+/// One pull request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Digest {
+    /// The number after the #.
+    pub number: u64,
+    /// Its title (text by its author).
+    pub title: String,
+    /// Its page at GitHub.
+    pub url: String,
+    /// Login of who opened it.
+    pub author: String,
+    /// Where it stands, by rule.
+    pub stage: Stage,
+    /// No human activity for 14 days.
+    pub stale: bool,
+    /// Why it is in this stage.
+    pub reasons: Vec<String>,
+    /// Whose turn it is.
+    pub next_actor: NextActor,
+    /// How much was said.
+    pub discussion: Discussion,
+    /// What GitHub states.
+    pub facts: Facts,
+    /// What it does and what the discussion is about, derived from untrusted text; null while pending.
+    pub summary: Option<String>,
+    /// Where the summary comes from.
+    pub summary_status: SummaryStatus,
+    /// What of the change and the discussion was read.
+    pub coverage: Coverage,
+}
+
+/// How much was said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Discussion {
+    /// Comments in the conversation.
+    pub conversation_comments: u64,
+    /// Comments on lines of the diff.
+    pub review_comments: u64,
+    /// Reviews submitted.
+    pub reviews: u64,
+    /// Review threads not resolved; null if unknown.
+    pub unresolved_threads: Option<u64>,
+}
+
+/// What GitHub states; null and "unknown" where it did not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Facts {
+    /// Not yet meant for review.
+    pub draft: bool,
+    /// When it was opened.
+    pub created_at: DateTime<Utc>,
+    /// When anything last changed.
+    pub updated_at: DateTime<Utc>,
+    /// The branch it wants to change.
+    pub base: String,
+    /// Lines added.
+    pub additions: Option<u64>,
+    /// Lines deleted.
+    pub deletions: Option<u64>,
+    /// Files changed.
+    pub changed_files: Option<u64>,
+    /// What branch protection says; "none" means that no review is required.
+    pub review_decision: ReviewDecision,
+    /// Reviewers whose latest verdict is an approval.
+    pub approvals: Option<u32>,
+    /// Reviewers whose latest verdict asks for changes.
+    pub changes_requested: Option<u32>,
+    /// Whose review is asked for and has not come.
+    pub review_requests: Vec<String>,
+    /// Checks of the last commit.
+    pub checks: Checks,
+    /// Conflicts with the base branch?
+    pub mergeable: Mergeable,
+    /// In a merge queue; null if unknown.
+    pub in_merge_queue: Option<bool>,
+    /// GitHub will merge it when the requirements are met; null if unknown.
+    pub auto_merge: Option<bool>,
+    /// Its labels.
+    pub labels: Vec<String>,
+}
+
+/// Where a summary comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SummaryStatus {
+    /// Written by the LLM for this answer.
+    Written,
+    /// Written by the LLM earlier; nothing it depends on has changed.
+    Cached,
+    /// Title and first sentences, without an LLM.
+    Extract,
+    /// Still being written.
+    Pending,
+    /// Not to be had; the warnings say why.
+    Failed,
+}
+
+/// What was read and what was not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Coverage {
+    /// Files the change touches; null if the diff could not be read.
+    pub files: Option<u64>,
+    /// Files read whole.
+    pub files_read: u64,
+    /// Files read in part.
+    pub files_cut: u64,
+    /// Files not read, with the reason.
+    pub files_omitted: Vec<OmittedFile>,
+    /// Comments there are.
+    pub comments: u64,
+    /// Comments read.
+    pub comments_used: u64,
+}
+
+/// A file that was not read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct OmittedFile {
+    /// Its path.
+    pub path: String,
+    /// Why.
+    pub reason: OmissionReason,
+}
+
+/// Why a file was not read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OmissionReason {
+    /// Not text.
+    Binary,
+    /// Written by a program.
+    Generated,
+    /// A lock file of a package manager.
+    LockFile,
+    /// Somebody else's code, kept in the repository.
+    Vendored,
+    /// Squeezed for machines.
+    Minified,
+    /// GitHub gave no patch for it.
+    NoPatch,
+    /// Renamed without changes.
+    RenamedOnly,
+    /// A pointer to another repository.
+    Submodule,
+    /// No room left in the budget.
+    Budget,
+}
+
+/// What an answer cost.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Usage {
+    /// Requests to GitHub.
+    pub github_requests: u32,
+    /// Calls of the LLM.
+    pub llm_calls: u32,
+    /// Tokens read by the LLM, as it says.
+    pub prompt_tokens: u64,
+    /// Tokens written by the LLM, as it says.
+    pub completion_tokens: u64,
+    /// Parts taken from the cache.
+    pub cache_hits: u32,
+}

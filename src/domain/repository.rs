@@ -1,0 +1,1 @@
+//! A repository's name and the many ways to write it.

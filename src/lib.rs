@@ -1,0 +1,3 @@
+//! pr-summarizer
+
+pub mod domain;
