@@ -1,3 +1,86 @@
-//! The program.
+//! The program: reads the settings, serves until it is told to stop.
 
-fn main() {}
+use std::{
+    io::{self, IsTerminal as _, Write as _},
+    process::ExitCode,
+    sync::Arc,
+};
+
+use clap::Parser as _;
+use pr_summarizer::{
+    app::App,
+    config::{self, Cli, Environment, KeySource, LocalKey, Settings},
+    domain::{Secret, SystemClock, SystemEntropy},
+    telemetry,
+};
+use secrecy::ExposeSecret as _;
+use tokio::signal;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let settings = match config::load(&Environment::of_process()) {
+        Ok(settings) => settings,
+        Err(problems) => {
+            eprintln!("{problems}");
+            return ExitCode::from(config::EXIT_CODE);
+        }
+    };
+    if cli.check_config {
+        println!("The settings are complete and sound.");
+        return ExitCode::SUCCESS;
+    }
+    telemetry::init(&settings.log);
+    match serve(settings) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("pr-summarizer: {error:?}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[tokio::main]
+async fn serve(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
+    for warning in &settings.warnings {
+        tracing::warn!("{warning}");
+    }
+    let (public, mode) = (settings.public_base_url.clone(), settings.auth_mode);
+    if let LocalKey::Required(KeySource::File(path)) = &settings.local_key {
+        tracing::info!(path = %path.display(), "agents must send the local key in this file");
+    }
+    let local_key = settings.prepare(&SystemEntropy)?.local_key;
+    let app = App::bind(settings, Arc::new(SystemClock), Arc::new(SystemEntropy)).await?;
+    tracing::info!(address = %app.address(), %public, mode = mode.slug(), "serving MCP at /mcp");
+    // A file or a service's journal would keep the key for others to read.
+    if io::stdout().is_terminal() {
+        welcome(public.as_str(), local_key.as_ref())?;
+    }
+    app.serve(told_to_stop()).await?;
+    Ok(())
+}
+
+/// What to tell a host, for the person at the terminal.
+fn welcome(public: &str, local_key: Option<&Secret>) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "\nAdd it to your host, for example:")?;
+    write!(out, "  claude mcp add --transport http prs {public}mcp")?;
+    if let Some(key) = local_key {
+        write!(out, " --header \"Authorization: Bearer {}\"", key.expose_secret())?;
+    }
+    writeln!(out, "\nOther hosts: README.md, \"Hosts\". Ctrl-C ends the server.\n")
+}
+
+/// Ctrl-C, or SIGTERM where there is such a thing.
+async fn told_to_stop() {
+    #[cfg(unix)]
+    {
+        if let Ok(mut terminate) = signal::unix::signal(signal::unix::SignalKind::terminate()) {
+            tokio::select! {
+                _ = signal::ctrl_c() => {}
+                _ = terminate.recv() => {}
+            }
+            return;
+        }
+    }
+    let _ = signal::ctrl_c().await;
+}

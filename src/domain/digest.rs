@@ -11,6 +11,17 @@ use super::{
     stage::{NextActor, Stage},
 };
 
+/// How much is said about each pull request.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Detail {
+    /// Three or four sentences.
+    #[default]
+    Concise,
+    /// A few paragraphs.
+    Full,
+}
+
 /// The answer about one repository.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RepositoryDigest {

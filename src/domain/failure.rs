@@ -99,7 +99,7 @@ failure_codes! {
     /// Another browser came back than the one that started.
     BrowserMismatch = "browser_mismatch", User, 403,
         agent: "Call connect_github for a new link and ask the user to open it and finish in one browser.",
-        human: "This connection was started in another browser. Nothing was connected. Ask your assistant for a new link and finish in the browser where you open it.";
+        human: "Ask your assistant for a new link, and finish in the browser where you open it.";
     /// The person, or GitHub, said no.
     AuthorizationDeclined = "authorization_declined", User, 403,
         agent: "Tell the user that the connection was declined. Call connect_github only if they ask for it.",
@@ -230,8 +230,14 @@ impl fmt::Display for Failure {
 impl fmt::Debug for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} [{} {}]", self.detail, self.code.slug(), self.incident)?;
-        if let Some(source) = &self.source {
-            write!(f, ": {source}")?;
+        // All the way down: "no connection" alone does not tell an operator what to repair.
+        let mut cause: Option<&(dyn std::error::Error + 'static)> = match &self.source {
+            Some(source) => Some(source.as_ref()),
+            None => None,
+        };
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
         }
         Ok(())
     }
@@ -242,6 +248,27 @@ impl std::error::Error for Failure {}
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_log_tells_every_cause_and_the_caller_none() {
+        #[derive(Debug)]
+        struct Outer(std::num::ParseIntError);
+        impl fmt::Display for Outer {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("outer")
+            }
+        }
+        impl std::error::Error for Outer {
+            fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+                Some(&self.0)
+            }
+        }
+        let inner = "x".parse::<u8>().unwrap_err();
+        let expected = format!(": outer: {inner}");
+        let failure = Failure::new(FailureCode::Internal, "It broke.").caused_by(Outer(inner));
+        assert!(format!("{failure:?}").ends_with(&expected), "{failure:?}");
+        assert_eq!(failure.to_string(), "It broke.");
+    }
 
     #[test]
     fn every_code_is_complete_and_distinct() {

@@ -1,1 +1,27 @@
-//! The integration tests.
+//! The integration tests: one binary, so that the fake worlds are compiled once.
+
+#![allow(
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first surprise"
+)]
+
+#[path = "../fakes/mod.rs"]
+mod fakes;
+
+mod chaos;
+mod corpus;
+mod documents;
+mod fakes_selftest;
+mod linking;
+mod packing;
+mod program;
+mod protocol;
+mod ranking;
+mod single_user;
+mod store;
+mod summaries;
+mod support;

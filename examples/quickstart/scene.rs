@@ -1,0 +1,103 @@
+//! The fake worlds, and the real server among them.
+
+use std::{error::Error, io, sync::Arc};
+
+use pr_summarizer::{
+    app::App,
+    config::{self, Environment},
+    domain::{Failure, SystemClock, SystemEntropy},
+    telemetry,
+};
+use tempfile::TempDir;
+use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+use url::Url;
+
+use crate::fakes::{FakeLlm, FakeScalekit, World};
+
+/// A server that runs, with everything around it.
+pub(crate) struct Scene {
+    world: World,
+    port: u16,
+    stop: oneshot::Sender<()>,
+    served: JoinHandle<Result<(), Box<Failure>>>,
+    /// Removed with its store and keys when the scene ends.
+    _state: TempDir,
+}
+
+/// A port that nobody uses.
+pub(crate) async fn any_port() -> io::Result<TcpListener> {
+    TcpListener::bind(("127.0.0.1", 0)).await
+}
+
+impl Scene {
+    /// `several_sites`: browsers find Scalekit and GitHub under names of their own.
+    /// `logs`: the server's log goes to standard error, as it does in earnest.
+    pub(crate) async fn start(
+        listener: TcpListener,
+        several_sites: bool,
+        logs: bool,
+    ) -> Result<Self, Box<dyn Error>> {
+        let mut world = World::builder();
+        if several_sites {
+            world = world.hosts("scalekit.test", "github.test");
+        }
+        let world = world.start().await;
+        let port = listener.local_addr()?.port();
+        let state = tempfile::Builder::new().prefix("pr-summarizer-quickstart-").tempdir()?;
+        let environment = Environment::of([
+            ("PORT", port.to_string()),
+            ("STATE_DIR", state.path().display().to_string()),
+            ("SCALEKIT_ENVIRONMENT_URL", world.scalekit.url().to_owned()),
+            ("SCALEKIT_CLIENT_ID", FakeScalekit::CLIENT_ID.to_owned()),
+            ("SCALEKIT_CLIENT_SECRET", FakeScalekit::CLIENT_SECRET.to_owned()),
+            ("GITHUB_CONNECTION_NAME", FakeScalekit::CONNECTION_NAME.to_owned()),
+            ("OPENAI_BASE_URL", world.llm.url()),
+            ("OPENAI_API_KEY", FakeLlm::API_KEY.to_owned()),
+        ]);
+        let settings = config::load(&environment)?;
+        if logs {
+            telemetry::init(&settings.log);
+        }
+        let app =
+            App::on(listener, settings, Arc::new(SystemClock), Arc::new(SystemEntropy)).await?;
+        let (stop, stopped) = oneshot::channel();
+        let served = tokio::spawn(app.serve(async {
+            let _ = stopped.await;
+        }));
+        Ok(Self { world, port, stop, served, _state: state })
+    }
+
+    /// Where all its links begin.
+    pub(crate) fn origin(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Where MCP clients find it.
+    pub(crate) fn mcp_url(&self) -> String {
+        format!("{}/mcp", self.origin())
+    }
+
+    /// Who answers at this address.
+    pub(crate) fn whose(&self, url: &Url) -> &'static str {
+        let origin = url.origin().ascii_serialization();
+        if origin == self.origin() {
+            "pr-summarizer"
+        } else if origin == self.world.scalekit.url() {
+            "Scalekit"
+        } else {
+            "GitHub"
+        }
+    }
+
+    /// Stops the server as SIGTERM does, and fails if the worlds were asked what no Scalekit, GitHub
+    /// or LLM would understand.
+    pub(crate) async fn end(self) -> Result<(), Box<dyn Error>> {
+        let _ = self.stop.send(());
+        self.served.await??;
+        let unexpected = self.world.take_unexpected();
+        if unexpected.is_empty() {
+            return Ok(());
+        }
+        Err(format!("The fake services did not understand:\n{}", unexpected.join("\n")).into())
+    }
+}

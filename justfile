@@ -1,0 +1,34 @@
+# What one does here. `just` alone lists it.
+
+[private]
+default:
+    @just --list --unsorted
+
+# Serve with the settings of the environment and of .env
+run *arguments:
+    cargo run -- {{ arguments }}
+
+# See it work: offline, without an account and without a key
+demo *arguments:
+    cargo run --example quickstart -- {{ arguments }}
+
+# Everything that needs nothing but Rust and a C compiler
+test:
+    .ci/run test
+
+# Formatting and clippy, warnings are errors
+lint:
+    .ci/run fmt
+    .ci/run lint
+
+# Real MCP clients against the real server (installs them)
+clients:
+    .ci/run clients
+
+# Write .env.example and the README's settings anew from their table
+docs:
+    UPDATE_DOCS=1 cargo test --test architecture
+
+# All that the continuous integration does
+ci:
+    .ci/run all

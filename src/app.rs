@@ -1,0 +1,225 @@
+//! The wiring: from settings to a server that listens, and an orderly end.
+
+use std::{future::Future, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+
+use axum::{Router, middleware, serve::ListenerExt as _};
+use tokio::{net::TcpListener, time::timeout};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    config::{Access, Settings, StoreLocation},
+    domain::{Clock, Entropy, Failure, FailureCode, failure::Result},
+    http::{self, Guard, HttpSettings, Readiness},
+    identity::{AccountLinking, Keyring, LinkingSettings, Sessions, Sweeper, linking::Accounts},
+    mcp::{self, McpParts, McpSettings, RunningCalls},
+    store::Store,
+    summarize::{SummarizeSettings, Summarizer},
+    upstream::{
+        github::{GitHub, GitHubTokenSettings},
+        llm::{Llm, LlmSettings},
+        scalekit::{Scalekit, ScalekitSettings},
+        transport::{Transport, TransportSettings},
+    },
+};
+
+/// How long running calls may take to finish once the server was told to stop.
+const DRAIN: Duration = Duration::from_secs(20);
+
+/// How long connections may take to close after that, and again after they were told to; how long
+/// the work in the background may take to end.
+const CLOSE: Duration = Duration::from_secs(3);
+
+/// A server that holds its port and has not begun to answer.
+#[derive(Debug)]
+pub struct App {
+    listener: TcpListener,
+    address: SocketAddr,
+    router: Router,
+    readiness: Readiness,
+    running: RunningCalls,
+    sweeper: Sweeper,
+    stop: CancellationToken,
+}
+
+impl App {
+    /// Opens the store, takes the port and puts the rooms together.
+    ///
+    /// # Errors
+    /// `internal`, with a sentence for the operator: state folder, store, port.
+    pub async fn bind(
+        settings: Settings,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Result<Self> {
+        let listener = TcpListener::bind(settings.listen).await.map_err(|error| {
+            let sentence = format!("The address {} cannot be listened on.", settings.listen);
+            Failure::new(FailureCode::Internal, sentence).caused_by(error)
+        })?;
+        Self::on(listener, settings, clock, entropy).await
+    }
+
+    /// The same on a listener that is there already.
+    ///
+    /// # Errors
+    /// As [`App::bind`].
+    pub async fn on(
+        listener: TcpListener,
+        settings: Settings,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Result<Self> {
+        let address = listener.local_addr().map_err(|error| {
+            Failure::new(FailureCode::Internal, "The port has no address.").caused_by(error)
+        })?;
+        let prepared = settings
+            .prepare(&*entropy)
+            .map_err(|problems| Failure::new(FailureCode::Internal, problems.to_string()))?;
+        let store = match &settings.store {
+            StoreLocation::Memory => Store::memory(clock.clone()),
+            StoreLocation::Sqlite(path) => Store::sqlite(path, clock.clone()).await?,
+        };
+        let keyring = Keyring::new(prepared.session_keys.current, prepared.session_keys.previous);
+        let transport = Transport::new(TransportSettings::default(), entropy.clone())?;
+        let linking = AccountLinking::new(
+            LinkingSettings {
+                mode: settings.auth_mode,
+                public_base_url: settings.public_base_url.clone(),
+            },
+            accounts(&settings.access, &transport, &clock),
+            store.clone(),
+            keyring.clone(),
+            clock.clone(),
+            entropy.clone(),
+        );
+        let llm = llm(&settings, entropy.clone())?;
+        let stop = CancellationToken::new();
+        let (agents, running) = mcp::router(McpParts {
+            settings: McpSettings {
+                mode: settings.auth_mode,
+                local_key: prepared.local_key,
+                summary_deadline: settings.summaries.deadline,
+                llm_host: llm.as_ref().map(|llm| llm.host().to_owned()),
+            },
+            linking: linking.clone(),
+            sessions: Sessions::new(
+                store.clone(),
+                settings.auth_mode,
+                clock.clone(),
+                entropy.clone(),
+            ),
+            summarizer: Summarizer::new(
+                SummarizeSettings {
+                    deadline: settings.summaries.deadline,
+                    diff_budget_chars: settings.summaries.diff_budget_chars,
+                    ..SummarizeSettings::default()
+                },
+                llm,
+                clock.clone(),
+            ),
+            keyring,
+            stop: stop.clone(),
+        })?;
+        let readiness = Readiness::new(store);
+        let guard = Guard::loopback(settings.public_base_url.clone(), settings.allowed_origins);
+        let browsers = http::router(
+            HttpSettings { public_base_url: settings.public_base_url, mode: settings.auth_mode },
+            linking.clone(),
+            readiness.clone(),
+            clock,
+            entropy,
+        );
+        let router =
+            browsers.merge(agents).layer(middleware::from_fn_with_state(guard, http::guard::stand));
+        let sweeper = Sweeper::new(linking);
+        Ok(Self { listener, address, router, readiness, running, sweeper, stop })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Answers until `shutdown` is ready, then lets running calls finish within bounds: not ready,
+    /// no new connections, the running calls, the rest.
+    ///
+    /// # Errors
+    /// `internal` when the listener breaks.
+    pub async fn serve(self, shutdown: impl Future<Output = ()> + Send + 'static) -> Result<()> {
+        let Self { listener, router, readiness, running, sweeper, stop, .. } = self;
+        let background = TaskTracker::new();
+        background.spawn(sweeper.run(stop.clone()));
+        // Without it every streamed answer waits 40 ms for the client's acknowledgement.
+        let listener = listener.tap_io(|socket| {
+            if let Err(error) = socket.set_nodelay(true) {
+                tracing::debug!(%error, "TCP_NODELAY was refused");
+            }
+        });
+        let closing = CancellationToken::new();
+        let mut served = pin!(
+            axum::serve(listener, router)
+                .with_graceful_shutdown(closing.clone().cancelled_owned())
+                .into_future()
+        );
+        let drained = async {
+            shutdown.await;
+            tracing::info!(running = running.count(), "stopping");
+            readiness.drain();
+            closing.cancel();
+            if timeout(DRAIN, running.idle()).await.is_err() {
+                tracing::warn!(running = running.count(), "some calls did not finish in time");
+                stop.cancel();
+            }
+        };
+        let mut outcome = tokio::select! {
+            served = &mut served => Some(served),
+            () = drained => None,
+        };
+        if outcome.is_none() {
+            // A call is no longer running when its answer is still on its way: what is cut off is
+            // cut off only after the connections had their time to close by themselves.
+            outcome = timeout(CLOSE, &mut served).await.ok();
+        }
+        stop.cancel();
+        if outcome.is_none() {
+            outcome = timeout(CLOSE, &mut served).await.ok();
+        }
+        if outcome.is_none() {
+            tracing::warn!("some connections did not close in time");
+        }
+        background.close();
+        let _ = timeout(CLOSE, background.wait()).await;
+        outcome.transpose().map(drop).map_err(|error| {
+            Failure::new(FailureCode::Internal, "The listener broke.").caused_by(error)
+        })
+    }
+}
+
+fn accounts(access: &Access, transport: &Transport, clock: &Arc<dyn Clock>) -> Accounts {
+    match access.clone() {
+        Access::Scalekit { environment_url, client_id, client_secret, connection_name } => {
+            let settings =
+                ScalekitSettings { environment_url, client_id, client_secret, connection_name };
+            Accounts::Linked(Scalekit::new(settings, transport.clone(), clock.clone()))
+        }
+        Access::Token { api_url, token } => {
+            let settings = GitHubTokenSettings { api_url, token };
+            Accounts::Token(GitHub::with_token(settings, transport.clone()))
+        }
+    }
+}
+
+/// No key and no address: nobody writes, and extracts stand in.
+fn llm(settings: &Settings, entropy: Arc<dyn Entropy>) -> Result<Option<Llm>> {
+    let llm = &settings.llm;
+    if llm.base_url.is_none() && llm.api_key.is_none() {
+        return Ok(None);
+    }
+    let deadline = settings.summaries.deadline;
+    let settings = LlmSettings {
+        base_url: llm.base_url.clone(),
+        api_key: llm.api_key.clone(),
+        model: llm.model.clone(),
+        answer_timeout: deadline,
+    };
+    Llm::new(settings, entropy).map(Some)
+}

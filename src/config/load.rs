@@ -1,0 +1,244 @@
+//! The rules that span several variables.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use url::Url;
+
+use super::{
+    environment::Environment,
+    problem::Problems,
+    reader::Reader,
+    settings::{
+        Access, KeySource, LlmSettings, LocalKey, LogSettings, SessionKeys, Settings,
+        StoreLocation, SummarySettings,
+    },
+    values::{self, StoreUrl},
+};
+use crate::domain::AuthMode;
+
+/// Names of the files in the state folder.
+const STORE_FILE: &str = "store.db";
+const SESSION_SECRET_FILE: &str = "session-secret";
+const LOCAL_KEY_FILE: &str = "local-key";
+
+const SCALEKIT: [&str; 3] =
+    ["SCALEKIT_ENVIRONMENT_URL", "SCALEKIT_CLIENT_ID", "SCALEKIT_CLIENT_SECRET"];
+const CONNECTION_NAME: &str = "GITHUB_CONNECTION_NAME";
+const TOKEN: &str = "GITHUB_TOKEN";
+
+pub(super) fn load(environment: &Environment) -> Result<Settings, Problems> {
+    let mut reader = Reader::new(environment);
+    let settings = read(&mut reader, environment);
+    reader.finish(settings)
+}
+
+/// Reads everything before it gives up on anything, so that all problems are noted.
+fn read(reader: &mut Reader<'_>, environment: &Environment) -> Option<Settings> {
+    let mut warnings = Vec::new();
+    let access = access(reader, &mut warnings);
+    let llm = llm(reader, &mut warnings);
+    let listen = listen(reader);
+    let public_base_url = public_base_url(reader, listen, &mut warnings);
+    let auth_mode = auth_mode(reader);
+    let state_dir = state_dir(reader, environment);
+    let session_secret = session_secret(reader, state_dir.as_deref());
+    let local_key = local_key(reader, auth_mode, state_dir.as_deref(), &mut warnings);
+    let allowed_origins = reader.read("ALLOWED_ORIGINS", values::origins).unwrap_or_default();
+    let store = store(reader, state_dir.as_deref());
+    let deadline = reader.read("SUMMARY_DEADLINE_SECONDS", values::number(5..=300));
+    let budget = reader.read("DIFF_BUDGET_CHARS", values::number(1_000..=200_000));
+    let format = reader.read("LOG_FORMAT", values::log_format);
+    let filter = reader.read("RUST_LOG", values::log_filter).filter(|_| reader.is_set("RUST_LOG"));
+    Some(Settings {
+        listen: listen?,
+        public_base_url: public_base_url?,
+        auth_mode: auth_mode?,
+        access: access?,
+        session_secret: session_secret?,
+        local_key: local_key?,
+        allowed_origins,
+        state_dir: state_dir?,
+        store: store?,
+        llm: llm?,
+        summaries: SummarySettings {
+            deadline: Duration::from_secs(deadline?),
+            diff_budget_chars: budget?,
+        },
+        log: LogSettings { format: format?, filter },
+        warnings,
+    })
+}
+
+fn access(reader: &mut Reader<'_>, warnings: &mut Vec<String>) -> Option<Access> {
+    let token_is_set = reader.is_set(TOKEN);
+    let scalekit_is_set = SCALEKIT.iter().any(|name| reader.is_set(name));
+    if token_is_set && scalekit_is_set {
+        reader.note(
+            TOKEN,
+            "is set beside SCALEKIT_*",
+            "Unset one of them: GITHUB_TOKEN reads GitHub as one person, Scalekit as each person.",
+        );
+        return None;
+    }
+    if token_is_set {
+        if reader.is_set(CONNECTION_NAME) {
+            warnings.push(format!("{CONNECTION_NAME} is not used with {TOKEN}."));
+        }
+        let api_url = reader.read("GITHUB_API_URL", values::upstream);
+        let token = reader.read(TOKEN, values::secret);
+        return Some(Access::Token { api_url: api_url?, token: token? });
+    }
+    if reader.is_set("GITHUB_API_URL") {
+        warnings.push(format!("GITHUB_API_URL is not used without {TOKEN}."));
+    }
+    if !scalekit_is_set {
+        reader.note(
+            TOKEN,
+            "is missing, and so are SCALEKIT_*",
+            "Set it to try the server alone: GITHUB_TOKEN=$(gh auth token). Or set the four \
+             variables of Scalekit, so that each person links their own account.",
+        );
+    }
+    let [environment_url, client_id, client_secret] = SCALEKIT;
+    let environment_url = reader.require(environment_url, values::upstream);
+    let client_id = reader.require(client_id, values::text);
+    let client_secret = reader.require(client_secret, values::secret);
+    let connection_name = reader.require(CONNECTION_NAME, values::text);
+    Some(Access::Scalekit {
+        environment_url: environment_url?,
+        client_id: client_id?,
+        client_secret: client_secret?,
+        connection_name: connection_name?,
+    })
+}
+
+fn llm(reader: &mut Reader<'_>, warnings: &mut Vec<String>) -> Option<LlmSettings> {
+    let settings = LlmSettings {
+        api_key: reader.read("OPENAI_API_KEY", values::secret),
+        base_url: reader.read("OPENAI_BASE_URL", values::upstream),
+        model: reader.read("OPENAI_MODEL", values::text)?,
+    };
+    if !reader.is_set("OPENAI_API_KEY") && !reader.is_set("OPENAI_BASE_URL") {
+        warnings.push(
+            "No language model: answers hold extracts in place of written summaries. Set \
+             OPENAI_API_KEY or OPENAI_BASE_URL."
+                .to_owned(),
+        );
+    }
+    Some(settings)
+}
+
+fn listen(reader: &mut Reader<'_>) -> Option<SocketAddr> {
+    let port = reader.read("PORT", values::number(1..=u16::MAX));
+    let host = reader.read("HOST", values::loopback_address);
+    Some(SocketAddr::new(host?, port?))
+}
+
+fn public_base_url(
+    reader: &mut Reader<'_>,
+    listen: Option<SocketAddr>,
+    warnings: &mut Vec<String>,
+) -> Option<Url> {
+    for name in ["PUBLIC_BASE_URL", "RENDER_EXTERNAL_URL"] {
+        if reader.is_set(name) {
+            let url = reader.read(name, values::public_origin)?;
+            if url.port_or_known_default() != Some(listen?.port()) {
+                warnings.push(format!(
+                    "{name} names another port than PORT: links work only if something forwards \
+                     that port to this server."
+                ));
+            }
+            return Some(url);
+        }
+    }
+    // The address itself and not `localhost`: that may be another machine's loopback on ::1, and
+    // the cookies of the two names do not mix.
+    Url::parse(&format!("http://{}", listen?)).ok()
+}
+
+fn auth_mode(reader: &mut Reader<'_>) -> Option<AuthMode> {
+    let one_person = reader.is_set(TOKEN);
+    if !reader.is_set("AUTH_MODE") {
+        return Some(if one_person { AuthMode::SingleUser } else { AuthMode::Session });
+    }
+    let mode = reader.read("AUTH_MODE", values::auth_mode)?;
+    if one_person && mode == AuthMode::Session {
+        reader.note(
+            "AUTH_MODE",
+            "is session beside GITHUB_TOKEN",
+            "Leave it unset: a token is one person's, and every session would read with it.",
+        );
+        return None;
+    }
+    Some(mode)
+}
+
+fn state_dir(reader: &mut Reader<'_>, environment: &Environment) -> Option<PathBuf> {
+    if reader.is_set("STATE_DIR") {
+        return reader.read("STATE_DIR", |text| Ok(PathBuf::from(text)));
+    }
+    let folder = environment.default_state_dir();
+    if folder.is_none() {
+        reader.note(
+            "STATE_DIR",
+            "is missing, and this user has no home folder",
+            "Set it to a folder that only this user can read.",
+        );
+    }
+    folder
+}
+
+fn session_secret(
+    reader: &mut Reader<'_>,
+    state_dir: Option<&Path>,
+) -> Option<KeySource<SessionKeys>> {
+    if reader.is_set("SESSION_SECRET") {
+        return reader.read("SESSION_SECRET", values::session_keys).map(KeySource::Given);
+    }
+    Some(KeySource::File(state_dir?.join(SESSION_SECRET_FILE)))
+}
+
+fn local_key(
+    reader: &mut Reader<'_>,
+    auth_mode: Option<AuthMode>,
+    state_dir: Option<&Path>,
+    warnings: &mut Vec<String>,
+) -> Option<LocalKey> {
+    // Read in both modes: a wrong value is wrong also where it is not used.
+    let given = reader.read("LOCAL_KEY", values::local_key);
+    let is_set = reader.is_set("LOCAL_KEY");
+    if auth_mode? == AuthMode::Session {
+        if let Some(Some(_)) = given {
+            warnings.push("LOCAL_KEY is not used in session mode.".to_owned());
+        }
+        return Some(LocalKey::Off);
+    }
+    match given {
+        Some(Some(key)) => Some(LocalKey::Required(KeySource::Given(key))),
+        Some(None) => {
+            warnings.push(
+                "LOCAL_KEY is off: every program of this machine reads GitHub as you.".to_owned(),
+            );
+            Some(LocalKey::Off)
+        }
+        None if is_set => None,
+        None => Some(LocalKey::Required(KeySource::File(state_dir?.join(LOCAL_KEY_FILE)))),
+    }
+}
+
+fn store(reader: &mut Reader<'_>, state_dir: Option<&Path>) -> Option<StoreLocation> {
+    let url = if reader.is_set("STORE_URL") {
+        reader.read("STORE_URL", values::store)?
+    } else {
+        StoreUrl::Default
+    };
+    Some(match url {
+        StoreUrl::Memory => StoreLocation::Memory,
+        StoreUrl::File(path) => StoreLocation::Sqlite(path),
+        StoreUrl::Default => StoreLocation::Sqlite(state_dir?.join(STORE_FILE)),
+    })
+}

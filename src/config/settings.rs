@@ -1,0 +1,137 @@
+//! What the program runs with, once everything has been read and found sound.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use url::Url;
+
+use crate::domain::{AuthMode, Secret};
+
+/// Complete and sound settings.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where to listen; a loopback address.
+    pub listen: SocketAddr,
+    /// The origin under which the server is reached: no path, query, fragment or user.
+    pub public_base_url: Url,
+    /// Who the caller is taken to be.
+    pub auth_mode: AuthMode,
+    /// How GitHub is read.
+    pub access: Access,
+    /// Where the keys for cookies and sealed state come from.
+    pub session_secret: KeySource<SessionKeys>,
+    /// The key of `single-user` mode.
+    pub local_key: LocalKey,
+    /// Origins of web pages that may call `/mcp`, serialized as a browser sends them.
+    pub allowed_origins: Vec<String>,
+    /// Where the store and the keys are kept. May not exist before [`Settings::prepare`].
+    pub state_dir: PathBuf,
+    /// Where records are kept.
+    pub store: StoreLocation,
+    /// Who writes the summaries.
+    pub llm: LlmSettings,
+    /// How long and how much.
+    pub summaries: SummarySettings,
+    /// What is logged, and how.
+    pub log: LogSettings,
+    /// What is not wrong but worth saying at the start.
+    pub warnings: Vec<String>,
+}
+
+/// How GitHub is read.
+#[derive(Debug, Clone)]
+pub enum Access {
+    /// Through Scalekit, which holds each person's token.
+    Scalekit {
+        /// The environment's address.
+        environment_url: Url,
+        /// Who we are there.
+        client_id: String,
+        /// The proof of it.
+        client_secret: Secret,
+        /// The name of the GitHub connection.
+        connection_name: String,
+    },
+    /// Directly, with one person's token.
+    Token {
+        /// GitHub's REST API.
+        api_url: Url,
+        /// That person's token.
+        token: Secret,
+    },
+}
+
+/// A key that was given, or one that is kept in a file and made when it is missing.
+#[derive(Debug, Clone)]
+pub enum KeySource<K> {
+    /// This one.
+    Given(K),
+    /// The one in this file.
+    File(PathBuf),
+}
+
+/// The keys that sign cookies and sealed state.
+#[derive(Debug, Clone)]
+pub struct SessionKeys {
+    /// Signs, and is accepted.
+    pub current: Secret,
+    /// Are accepted still.
+    pub previous: Vec<Secret>,
+}
+
+/// What a caller must present in `single-user` mode.
+#[derive(Debug, Clone)]
+pub enum LocalKey {
+    /// Nothing: every program of this machine may call. Also in `session` mode, where a session or
+    /// handle is the credential.
+    Off,
+    /// This key.
+    Required(KeySource<Secret>),
+}
+
+/// Where records are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoreLocation {
+    /// In memory, gone with the process.
+    Memory,
+    /// In this file.
+    Sqlite(PathBuf),
+}
+
+/// Who writes the summaries. Neither address nor key: nobody does, and extracts stand in.
+#[derive(Debug, Clone)]
+pub struct LlmSettings {
+    /// Where it is reached; `None` is `OpenAI`'s own address.
+    pub base_url: Option<Url>,
+    /// What it wants to see.
+    pub api_key: Option<Secret>,
+    /// The model's name.
+    pub model: String,
+}
+
+/// How long a call may take, and how much it may read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SummarySettings {
+    /// For a whole call.
+    pub deadline: Duration,
+    /// Characters of each diff.
+    pub diff_budget_chars: usize,
+}
+
+/// What is logged, and how.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LogSettings {
+    /// For people or for programs.
+    pub format: LogFormat,
+    /// The value of `RUST_LOG`; it has been parsed once and found sound.
+    pub filter: Option<String>,
+}
+
+/// For whom the log is written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs: one JSON object a line.
+    Json,
+}

@@ -1,0 +1,194 @@
+//! Which pull requests come first: one published definition for each order.
+
+use std::{cmp::Ordering, collections::BTreeSet};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::pull_request::PullRequest;
+
+/// How the list of pull requests is ordered.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Order {
+    /// Conversation comments plus review comments, most first.
+    #[default]
+    MostDiscussed,
+    /// Whatever changed last comes first.
+    RecentlyUpdated,
+    /// The youngest first.
+    Newest,
+    /// The oldest first.
+    Oldest,
+}
+
+impl Order {
+    /// The definition, as it is published with every answer.
+    pub fn definition(self) -> &'static str {
+        match self {
+            Self::MostDiscussed => {
+                "conversation comments + review comments, most first; ties: higher number first"
+            }
+            Self::RecentlyUpdated => {
+                "time of the last change, latest first; ties: higher number first"
+            }
+            Self::Newest => "time of opening, latest first; ties: higher number first",
+            Self::Oldest => "time of opening, earliest first; ties: lower number first",
+        }
+    }
+
+    /// Which of two comes first. Total: two different pull requests are never equal.
+    pub fn compare(self, a: &PullRequest, b: &PullRequest) -> Ordering {
+        let newer_number = b.number.cmp(&a.number);
+        match self {
+            Self::MostDiscussed => b.discussion().cmp(&a.discussion()).then(newer_number),
+            Self::RecentlyUpdated => b.updated_at.cmp(&a.updated_at).then(newer_number),
+            Self::Newest => b.created_at.cmp(&a.created_at).then(newer_number),
+            Self::Oldest => a.created_at.cmp(&b.created_at).then(newer_number.reverse()),
+        }
+    }
+
+    /// The first `limit` in this order.
+    pub fn rank(self, mut pull_requests: Vec<PullRequest>, limit: usize) -> Vec<PullRequest> {
+        // A list that changes between two pages shows the same pull request twice.
+        let mut seen = BTreeSet::new();
+        pull_requests.retain(|pull_request| seen.insert(pull_request.number));
+        pull_requests.sort_by(|a, b| self.compare(a, b));
+        pull_requests.truncate(limit);
+        pull_requests
+    }
+}
+
+/// Which pull requests are left out.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct Selection {
+    /// Leave out drafts.
+    pub exclude_drafts: bool,
+    /// Leave out those opened by bots.
+    pub exclude_bots: bool,
+    /// Only those opened by this login; case, a leading `@` and `[bot]` do not matter.
+    pub author: Option<String>,
+}
+
+impl Selection {
+    /// Whether anything can be left out.
+    pub fn is_everything(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Whether this one stays in.
+    pub fn admits(&self, pull_request: &PullRequest) -> bool {
+        let author = &pull_request.author;
+        if self.exclude_drafts && pull_request.is_draft || self.exclude_bots && author.is_bot {
+            return false;
+        }
+        let is_author = |wanted: &String| bare(wanted).eq_ignore_ascii_case(bare(&author.login));
+        self.author.as_ref().is_none_or(is_author)
+    }
+}
+
+/// REST writes `dependabot[bot]`, GraphQL `dependabot`, people `@dependabot`.
+fn bare(login: &str) -> &str {
+    let login = login.trim();
+    let login = login.strip_prefix('@').unwrap_or(login);
+    login.strip_suffix("[bot]").unwrap_or(login)
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::domain::pull_request::{Author, Checks, Mergeable, ReviewDecision};
+
+    fn pull_request(number: u64, comments: (u64, u64), times: (i64, i64)) -> PullRequest {
+        let time = |seconds| DateTime::from_timestamp(seconds, 0).unwrap();
+        PullRequest {
+            number,
+            title: String::new(),
+            url: String::new(),
+            body: String::new(),
+            author: Author { login: "Ann".to_owned(), is_bot: false },
+            is_draft: false,
+            created_at: time(times.0),
+            updated_at: time(times.1),
+            base_ref_name: "main".to_owned(),
+            base_ref_oid: None,
+            head_ref_oid: "0".to_owned(),
+            head_committed_at: None,
+            additions: None,
+            deletions: None,
+            changed_files: None,
+            conversation_comments: comments.0,
+            review_comments: comments.1,
+            reviews: 0,
+            unresolved_threads: None,
+            review_decision: ReviewDecision::Unknown,
+            latest_reviews: Vec::new(),
+            review_requests: Vec::new(),
+            mergeable: Mergeable::Unknown,
+            is_in_merge_queue: None,
+            auto_merge: None,
+            checks: Checks::UNKNOWN,
+            labels: Vec::new(),
+            last_human_activity: None,
+        }
+    }
+
+    fn numbers(pull_requests: &[PullRequest]) -> Vec<u64> {
+        pull_requests.iter().map(|pull_request| pull_request.number).collect()
+    }
+
+    #[test]
+    fn each_order_does_what_its_definition_says() {
+        let all = vec![
+            pull_request(1, (3, 0), (10, 50)),
+            pull_request(2, (1, 2), (20, 40)),
+            pull_request(3, (0, 9), (20, 50)),
+        ];
+        for (order, expected) in [
+            (Order::MostDiscussed, [3, 2, 1]),
+            (Order::RecentlyUpdated, [3, 1, 2]),
+            (Order::Newest, [3, 2, 1]),
+            (Order::Oldest, [1, 2, 3]),
+        ] {
+            let twice = [all.clone(), all.clone()].concat();
+            assert_eq!(numbers(&order.rank(twice, 9)), expected, "{order:?}");
+        }
+    }
+
+    #[test]
+    fn a_selection_leaves_out_what_it_names() {
+        let mut one = pull_request(1, (0, 0), (0, 0));
+        assert!(Selection::default().is_everything());
+        assert!(Selection::default().admits(&one));
+        let by = |login: &str| Selection { author: Some(login.to_owned()), ..Selection::default() };
+        assert!(by("@ann").admits(&one));
+        assert!(!by("anna").admits(&one));
+        one.author = Author { login: "dependabot".to_owned(), is_bot: true };
+        assert!(by("dependabot[bot]").admits(&one));
+        assert!(!Selection { exclude_bots: true, ..Selection::default() }.admits(&one));
+        one.is_draft = true;
+        assert!(!Selection { exclude_drafts: true, ..Selection::default() }.admits(&one));
+    }
+
+    proptest! {
+        #[test]
+        fn nobody_left_out_should_have_come_before_somebody_listed(
+            counts in prop::collection::vec((0_u64..4, 0_u64..4), 0..40),
+            limit in 0_usize..20,
+        ) {
+            let all: Vec<_> = (1..).zip(counts).map(|(n, c)| pull_request(n, c, (0, 0))).collect();
+            let ranked = Order::MostDiscussed.rank(all.clone(), limit);
+            prop_assert_eq!(ranked.len(), limit.min(all.len()));
+            let listed = numbers(&ranked);
+            for one in &ranked {
+                for other in all.iter().filter(|other| !listed.contains(&other.number)) {
+                    let measure = |p: &PullRequest| (p.conversation_comments + p.review_comments, p.number);
+                    prop_assert!(measure(one) > measure(other));
+                }
+            }
+        }
+    }
+}

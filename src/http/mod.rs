@@ -1,0 +1,92 @@
+//! THE BROWSER'S AND OPERATOR'S DOOR. Pages that link an account, and answers for probes.
+//!
+//! [`router`] has the routes; [`guard`] stands before every route of the server, `/mcp` included.
+//! GET and HEAD change nothing (link scanners and prefetching browsers open links too); a POST
+//! answers a page and never redirects off this origin, because Chromium applies `form-action` to
+//! every redirect that follows a POST.
+
+mod browser_request;
+mod connect;
+pub mod guard;
+mod health;
+mod home;
+mod page;
+mod problem;
+mod verify;
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    http::{HeaderMap, StatusCode},
+    response::Response,
+    routing::{get, head},
+};
+use url::Url;
+
+pub use guard::Guard;
+pub use health::Readiness;
+pub use problem::failure_response;
+
+use crate::{
+    domain::{AuthMode, Clock, Entropy, Failure, FailureCode},
+    identity::AccountLinking,
+};
+
+/// How long a page may wait for Scalekit and GitHub.
+const PAGE_DEADLINE: Duration = Duration::from_secs(25);
+
+/// No form of ours is longer, in bytes.
+const LONGEST_FORM: usize = 4 * 1024;
+
+/// What the pages must know of the settings.
+#[derive(Debug, Clone)]
+pub struct HttpSettings {
+    /// The one origin that forms links.
+    pub public_base_url: Url,
+    /// Said on the home page.
+    pub mode: AuthMode,
+}
+
+/// What every page works with.
+#[derive(Debug, Clone)]
+pub(crate) struct Pages {
+    pub(crate) settings: Arc<HttpSettings>,
+    pub(crate) linking: AccountLinking,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Arc<dyn Entropy>,
+}
+
+/// The routes of the side door.
+pub fn router(
+    settings: HttpSettings,
+    linking: AccountLinking,
+    readiness: Readiness,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+) -> Router {
+    let pages = Pages { settings: Arc::new(settings), linking, clock, entropy };
+    Router::new()
+        .route("/", get(home::show))
+        .route("/connect/{flow}", get(connect::show).post(connect::press))
+        .route("/user/verify", head(method_not_allowed).get(verify::callback))
+        .route("/connected", get(verify::connected).post(verify::disconnect))
+        .layer(DefaultBodyLimit::max(LONGEST_FORM))
+        .with_state(pages)
+        .merge(health::router(readiness))
+        // Browsers ask for it unasked; there is no picture.
+        .route("/favicon.ico", get(|| async { StatusCode::NO_CONTENT }))
+        .fallback(not_found)
+}
+
+async fn not_found(headers: HeaderMap) -> Response {
+    failure_response(
+        &Failure::new(FailureCode::NotFound, "There is no such page on this server."),
+        &headers,
+    )
+}
+
+async fn method_not_allowed() -> StatusCode {
+    StatusCode::METHOD_NOT_ALLOWED
+}

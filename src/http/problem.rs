@@ -1,0 +1,94 @@
+//! A failure as an answer: a page for browsers, problem+json (RFC 9457) for programs.
+
+use axum::{
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse as _, Response},
+};
+use maud::html;
+use serde::Serialize;
+
+use super::page;
+use crate::domain::{Failure, Fault};
+
+/// RFC 9457 section 3.
+#[derive(Debug, Serialize)]
+struct Problem<'a> {
+    r#type: &'static str,
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+    code: &'static str,
+    fault: &'static str,
+    next_step: &'static str,
+    incident: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after_seconds: Option<u64>,
+}
+
+/// Answers a failure to whoever asked, and logs it: this is the boundary.
+pub fn failure_response(failure: &Failure, request_headers: &HeaderMap) -> Response {
+    log(failure);
+    let status = StatusCode::from_u16(failure.code.http_status())
+        .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let wants_page = request_headers
+        .get(header::ACCEPT)
+        .and_then(|accept| accept.to_str().ok())
+        .is_some_and(|accept| accept.contains("text/html"));
+    let mut response = if wants_page {
+        (status, as_page(failure)).into_response()
+    } else {
+        as_problem(failure, status)
+    };
+    if let Some(wait) = failure.retry_after {
+        let seconds = HeaderValue::from(wait.as_secs().max(1));
+        response.headers_mut().insert(header::RETRY_AFTER, seconds);
+    }
+    response
+}
+
+fn as_page(failure: &Failure) -> maud::Markup {
+    page::layout(
+        "Not connected",
+        &html! {
+            h1 { (headline(failure)) }
+            p { (failure.detail) }
+            p.next { (failure.code.human_next_step()) }
+            p.small { "Code " code { (failure.code.slug()) } ", incident " code { (failure.incident) } }
+        },
+    )
+}
+
+fn headline(failure: &Failure) -> &'static str {
+    match failure.code.http_status() {
+        404 => "Not found",
+        409 => "Not finished yet",
+        410 => "This link no longer works",
+        429 => "Too many requests",
+        400 | 401 | 403 => "Nothing was connected",
+        _ => "Something did not work",
+    }
+}
+
+fn as_problem(failure: &Failure, status: StatusCode) -> Response {
+    let problem = Problem {
+        r#type: "about:blank",
+        title: headline(failure),
+        status: status.as_u16(),
+        detail: &failure.detail,
+        code: failure.code.slug(),
+        fault: failure.code.fault().slug(),
+        next_step: failure.code.agent_next_step(),
+        incident: &failure.incident,
+        retry_after_seconds: failure.retry_after.map(|wait| wait.as_secs().max(1)),
+    };
+    let body = serde_json::to_vec(&problem).unwrap_or_default();
+    (status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response()
+}
+
+fn log(failure: &Failure) {
+    match failure.code.fault() {
+        Fault::Caller | Fault::User => tracing::info!(?failure, "a request was refused"),
+        Fault::Operator | Fault::Upstream => tracing::warn!(?failure, "a request failed"),
+        Fault::Server => tracing::error!(?failure, "a request failed"),
+    }
+}

@@ -1,0 +1,112 @@
+//! `/user/verify`, where Scalekit sends the browser back to, and `/connected`, where it ends up.
+
+use axum::{
+    body::Bytes,
+    extract::{RawQuery, State},
+    http::HeaderMap,
+    response::{IntoResponse as _, Redirect, Response},
+};
+use maud::html;
+
+use super::{
+    PAGE_DEADLINE, Pages,
+    browser_request::{Browser, admit_form, admit_navigation, not_from_our_page, parameter},
+    page,
+    problem::failure_response,
+};
+use crate::{
+    domain::{Failure, failure::Result},
+    identity::linking::Callback,
+    upstream::Call,
+};
+
+/// What the form on the connected page is about.
+const CONNECTED: &str = "connected";
+
+/// GET `/user/verify`: the one GET that changes something, guarded by the state and the browser's
+/// cookie together. It answers a redirect to an address without parameters.
+pub(super) async fn callback(
+    State(pages): State<Pages>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response {
+    let completed = async {
+        admit_navigation(&headers)?;
+        let query = query.unwrap_or_default();
+        let read = |name| parameter(query.as_bytes(), name);
+        let callback = Callback {
+            state: read("state")?,
+            auth_request_id: read("auth_request_id")?,
+            error: read("error")?,
+        };
+        let browser = Browser::of(&headers, &pages)?;
+        let call = Call::within(PAGE_DEADLINE);
+        pages.linking.complete(&callback, browser.cookie.as_ref(), &call).await
+    };
+    match completed.await {
+        Ok(_) => Redirect::to("/connected").into_response(),
+        Err(failure) => failure_response(&failure, &headers),
+    }
+}
+
+/// GET `/connected`: whose account this browser connected last.
+pub(super) async fn connected(State(pages): State<Pages>, headers: HeaderMap) -> Response {
+    shown(&pages, &headers).await.unwrap_or_else(|failure| failure_response(&failure, &headers))
+}
+
+async fn shown(pages: &Pages, headers: &HeaderMap) -> Result<Response> {
+    let browser = Browser::of(headers, pages)?;
+    let here = match &browser.cookie {
+        Some(cookie) => pages.linking.last_connected(cookie).await?,
+        None => None,
+    };
+    let Some(here) = here else {
+        let nothing = html! {
+            h1 { "No GitHub account is connected from this browser" }
+            p { "Ask your assistant to connect GitHub: it gives you a link." }
+        };
+        return Ok(page::layout("Not connected", &nothing).into_response());
+    };
+    let csrf = pages.linking.csrf(CONNECTED, browser.cookie.as_ref());
+    let body = html! {
+        h1 { "Connected as @" (here.account.login) }
+        p { "You can close this tab and go back to your assistant." }
+        @if !here.verified {
+            p.note {
+                "This connection is unverified: the Scalekit environment is in Scalekit-users-only \
+                 mode, which is meant for development."
+            }
+        }
+        h2 { "Not you?" }
+        form method="post" {
+            input type="hidden" name="csrf" value=(csrf);
+            input type="hidden" name="account" value=(here.account.id);
+            button { "Disconnect @" (here.account.login) }
+        }
+    };
+    Ok(page::layout("Connected", &body).into_response())
+}
+
+/// POST `/connected`: "Not you? Disconnect".
+pub(super) async fn disconnect(
+    State(pages): State<Pages>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let done = async {
+        admit_form(&headers, &pages.settings.public_base_url)?;
+        let browser = Browser::of(&headers, &pages)?;
+        let csrf = parameter(&body, "csrf")?.unwrap_or_default();
+        let cookie = browser
+            .cookie
+            .filter(|cookie| pages.linking.csrf_is_good(CONNECTED, Some(cookie), &csrf))
+            .ok_or_else(not_from_our_page)?;
+        // By name: a button pressed twice must not reach the account behind it.
+        let account = parameter(&body, "account")?.and_then(|id| id.parse().ok());
+        pages.linking.disconnect_here(&cookie, account.ok_or_else(not_from_our_page)?).await
+    };
+    match done.await {
+        Ok(()) => Redirect::to("/connected").into_response(),
+        Err(failure) => failure_response(&(failure as Box<Failure>), &headers),
+    }
+}

@@ -1,0 +1,136 @@
+//! One attempt to link a GitHub account.
+
+use chrono::Duration;
+use serde::{Deserialize, Serialize};
+
+use super::principal::ClientName;
+use crate::{
+    domain::{FailureCode, FlowId, GitHubAccount, PrincipalId, Timestamp, UserId},
+    store::Record,
+};
+
+/// How long a person has from the link to the last click.
+pub const LIFETIME: Duration = Duration::minutes(15);
+
+/// How often the button of one flow may be pressed (each press mints a state of its own).
+pub const MOST_PRESSES: u8 = 5;
+
+/// One attempt, from the link in the agent's answer to the account that came back.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Flow {
+    /// Which.
+    pub id: FlowId,
+    /// Who asked for it.
+    pub principal: PrincipalId,
+    /// Minted for this flow alone and never used again: Scalekit's `auth_request_id` is not bound
+    /// to a flow, so two flows must never share an identifier.
+    pub user: UserId,
+    /// What the asking program calls itself.
+    pub client: ClientName,
+    /// When it was asked for.
+    pub created_at: Timestamp,
+    /// How far it has come.
+    pub phase: Phase,
+}
+
+/// How far a flow has come. Only forward; every step is a compare-and-set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Phase {
+    /// The link was handed out; no browser has pressed the button.
+    Created,
+    /// A browser pressed the button and was sent to Scalekit.
+    Consenting {
+        /// Ties the flow to that browser.
+        binding: String,
+        /// How often the button was pressed.
+        presses: u8,
+    },
+    /// Scalekit's callback came from that browser, and verify was or is about to be called: never
+    /// again, whatever happens.
+    Verifying {
+        /// Ties the flow to that browser; `None` when the account became active without a callback.
+        binding: Option<String>,
+        /// SHA-256 of the `auth_request_id`; `None` as above.
+        auth_request: Option<String>,
+        /// The browser's record, for the page that follows.
+        browser: Option<String>,
+    },
+    /// The account is the principal's.
+    Done {
+        /// Ties the flow to the browser.
+        binding: Option<String>,
+        /// SHA-256 of the `auth_request_id`.
+        auth_request: Option<String>,
+        /// Which connection the principal got.
+        connection: UserId,
+        /// Whose.
+        account: GitHubAccount,
+    },
+    /// It ended without a connection.
+    Burned(Ending),
+}
+
+/// Why a flow ended without a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ending {
+    /// Another browser came back than the one that started.
+    OtherBrowser,
+    /// The person or GitHub said no.
+    Declined,
+    /// Scalekit refused the verification: the authorization was not for this flow.
+    Refused,
+    /// Time ran out.
+    Expired,
+    /// Newer flows of the same principal, or a disconnect, took its place.
+    Superseded,
+}
+
+impl Ending {
+    /// The failure that tells it.
+    pub fn failure(self) -> FailureCode {
+        match self {
+            Self::OtherBrowser | Self::Refused => FailureCode::BrowserMismatch,
+            Self::Declined => FailureCode::AuthorizationDeclined,
+            Self::Expired | Self::Superseded => FailureCode::AuthorizationExpired,
+        }
+    }
+
+    /// What happened, for the agent and the page.
+    pub fn sentence(self) -> &'static str {
+        match self {
+            Self::OtherBrowser => {
+                "This connection was started in another browser. Nothing was connected."
+            }
+            Self::Declined => "GitHub was not connected: the request was declined.",
+            Self::Refused => {
+                "The authorization that came back was not made for this connection. Nothing was \
+                 connected."
+            }
+            Self::Expired => "The link was not used in time (15 minutes). Nothing was connected.",
+            Self::Superseded => "A newer link has taken the place of this one.",
+        }
+    }
+}
+
+impl Flow {
+    /// Whether Scalekit may hold an account under this flow's identifier.
+    pub fn may_have_account(&self) -> bool {
+        !matches!(self.phase, Phase::Created)
+    }
+}
+
+impl Record for Flow {
+    const KIND: &'static str = "flow";
+}
+
+/// Leads from the SHA-256 of a state to its flow; the state itself is not kept.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct StateRecord {
+    /// The flow it was minted for.
+    pub flow: FlowId,
+}
+
+impl Record for StateRecord {
+    const KIND: &'static str = "state";
+}

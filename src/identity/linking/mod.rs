@@ -1,0 +1,388 @@
+//! Linking a GitHub account to a principal: the heart of the server.
+//!
+//! [`AccountLinking::begin`] hands out a link of ours, [`AccountLinking::open`] shows its page,
+//! [`AccountLinking::consent`] binds the browser and asks Scalekit for the real link,
+//! [`AccountLinking::complete`] takes the callback, [`AccountLinking::status`] tells (and finishes
+//! what a crash or a lost callback left half done), [`AccountLinking::disconnect`] ends it.
+//!
+//! Three rules hold everywhere: data goes to a principal only through an account that was verified
+//! in a flow of that principal; an authorization is verified at most once; a flow that has ended
+//! never verifies.
+
+mod callback;
+mod consent;
+mod records;
+mod status;
+
+use std::{fmt, sync::Arc};
+
+use tokio::sync::{Notify, OnceCell, watch};
+use url::Url;
+
+pub use callback::Callback;
+pub use consent::{AuthorizationStep, ConnectPage};
+
+use super::{
+    connection::{ConnectionRecord, HarmfulDeletions},
+    flow::{Ending, Flow, LIFETIME, Phase},
+    keyring::Keyring,
+    principal::{Principal, PrincipalRecord},
+};
+use crate::{
+    domain::{
+        AuthMode, Clock, Entropy, Failure, FailureCode, FlowId, GitHubAccess, GitHubAccount,
+        PrincipalId, Timestamp, UserId, failure::Result,
+    },
+    store::{Store, Versioned},
+    upstream::{Call, github::GitHub, scalekit::Scalekit},
+};
+
+/// A link that has at least this long to live is handed out again instead of a new one.
+const WORTH_REUSING: chrono::Duration = chrono::Duration::minutes(5);
+
+/// What linking must know of the settings.
+#[derive(Debug, Clone)]
+pub struct LinkingSettings {
+    /// Which principals there are.
+    pub mode: AuthMode,
+    /// The one origin that forms links.
+    pub public_base_url: Url,
+}
+
+/// Where GitHub accounts come from.
+pub enum Accounts {
+    /// Each person's own, linked through Scalekit.
+    Linked(Scalekit),
+    /// The operator's, by `GITHUB_TOKEN`.
+    Token(GitHub),
+}
+
+/// A working connection, as it may be shown.
+#[derive(Debug, Clone)]
+pub struct Connection {
+    /// Whose.
+    pub account: GitHubAccount,
+    /// We verified whose browser linked it (a token is the operator's word).
+    pub verified: bool,
+    /// When it was linked; `None` for a token.
+    pub connected_at: Option<Timestamp>,
+    /// By which way GitHub is read.
+    pub access: GitHubAccess,
+}
+
+/// GitHub as one principal may read it.
+#[derive(Debug, Clone)]
+pub struct OwnGitHub {
+    /// Reads with that principal's account.
+    pub github: GitHub,
+    /// By which connection; stays inside.
+    connection: Option<UserId>,
+}
+
+/// A link for the person to open.
+#[derive(Debug, Clone)]
+pub struct PendingLink {
+    /// Ours: `{PUBLIC_BASE_URL}/connect/{flow}`.
+    pub url: Url,
+    /// Until when it works.
+    pub expires_at: Timestamp,
+    /// Which flow it opens.
+    pub flow: FlowId,
+}
+
+/// How a principal stands with GitHub.
+#[derive(Debug, Clone)]
+pub enum Status {
+    /// Connected.
+    Connected(Connection),
+    /// A link was handed out and not yet used to the end.
+    Pending(PendingLink),
+    /// Never connected, or no longer.
+    NotConnected {
+        /// How the last attempt ended, if it did without a connection.
+        last_ending: Option<Ending>,
+    },
+    /// It was connected, and GitHub or Scalekit says that it no longer works.
+    Expired {
+        /// Whose account it was.
+        account: GitHubAccount,
+    },
+}
+
+/// Links GitHub accounts to principals. A cheap handle.
+#[derive(Clone)]
+pub struct AccountLinking {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    settings: LinkingSettings,
+    accounts: Accounts,
+    token_account: OnceCell<GitHubAccount>,
+    store: Store,
+    keyring: Keyring,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    /// Counts changes of any flow in this process; waiting calls look again when it moves.
+    changes: watch::Sender<u64>,
+    /// Wakes the sweeper when there is something to delete.
+    deletions: Notify,
+}
+
+impl fmt::Debug for AccountLinking {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AccountLinking")
+            .field("settings", &self.inner.settings)
+            .finish_non_exhaustive()
+    }
+}
+
+impl AccountLinking {
+    /// Puts the pieces together.
+    pub fn new(
+        settings: LinkingSettings,
+        accounts: Accounts,
+        store: Store,
+        keyring: Keyring,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                settings,
+                accounts,
+                token_account: OnceCell::new(),
+                store,
+                keyring,
+                clock,
+                entropy,
+                changes: watch::Sender::new(0),
+                deletions: Notify::new(),
+            }),
+        }
+    }
+
+    /// Gives the person a link to open, unless a connection is there and `reconnect` is not asked.
+    pub async fn begin(
+        &self,
+        principal: &Principal,
+        reconnect: bool,
+        call: &Call,
+    ) -> Result<Status> {
+        if !reconnect || self.scalekit().is_none() {
+            let status = self.status(principal, call).await?;
+            if matches!(status, Status::Connected(_)) {
+                return Ok(status);
+            }
+        }
+        if let Some(link) = self.reusable_link(principal).await? {
+            return Ok(Status::Pending(link));
+        }
+        let now = self.inner.clock.now();
+        let flow = Flow {
+            id: FlowId::mint(&*self.inner.entropy),
+            principal: principal.id.clone(),
+            user: UserId::mint(&*self.inner.entropy),
+            client: principal.client.clone(),
+            created_at: now,
+            phase: Phase::Created,
+        };
+        let expires_at = now + LIFETIME;
+        self.inner.store.insert(&self.key(flow.id.as_str()), &flow, expires_at).await?;
+        let superseded = self
+            .change_principal(&principal.id, |record| {
+                record.flows.push(flow.id.clone());
+                record.last_ending = None;
+                let over = record.flows.len().saturating_sub(PrincipalRecord::MOST_OPEN_FLOWS);
+                record.flows.drain(..over).collect::<Vec<_>>()
+            })
+            .await?;
+        for old in superseded {
+            self.burn(&old, Ending::Superseded).await?;
+        }
+        Ok(Status::Pending(self.link(&flow.id, expires_at)))
+    }
+
+    /// Who asked for a flow; `None` when it is not known or has expired.
+    pub async fn principal_of(&self, flow: &FlowId) -> Result<Option<PrincipalId>> {
+        Ok(self.flow(flow).await?.map(|flow| flow.value.principal))
+    }
+
+    /// The principal's own access to GitHub.
+    ///
+    /// # Errors
+    /// `not_connected`, `reauthorization_required`.
+    pub async fn github(&self, principal: &Principal, call: &Call) -> Result<OwnGitHub> {
+        let scalekit = match &self.inner.accounts {
+            Accounts::Token(github) => {
+                return Ok(OwnGitHub { github: github.clone(), connection: None });
+            }
+            Accounts::Linked(scalekit) => scalekit,
+        };
+        let own = |user: UserId| OwnGitHub {
+            github: GitHub::through_scalekit(scalekit.clone(), user.clone()),
+            connection: Some(user),
+        };
+        if let Some(user) = self.usable_connection(principal).await? {
+            return Ok(own(user));
+        }
+        // Perhaps a link has just been used to the end without our hearing of it.
+        match self.status(principal, call).await? {
+            Status::Connected(_) => match self.usable_connection(principal).await? {
+                Some(user) => Ok(own(user)),
+                None => Err(not_connected()),
+            },
+            Status::Expired { account } => Err(Failure::new(
+                FailureCode::ReauthorizationRequired,
+                format!("The connection to GitHub as @{} no longer works.", account.login),
+            )),
+            Status::Pending(_) | Status::NotConnected { .. } => Err(not_connected()),
+        }
+    }
+
+    /// Notes that GitHub or Scalekit refused this account, so that the next answer says so at once.
+    pub async fn note_refusal(&self, refused: &OwnGitHub) {
+        let Some(user) = &refused.connection else { return };
+        let noted = self.change_connection(user, |found| found.needs_reauthorization = true).await;
+        if let Err(failure) = noted {
+            tracing::warn!(?failure, "a refused account was not noted");
+        }
+    }
+
+    /// The person said no before they opened the link: the flow ends.
+    pub async fn decline(&self, flow: &FlowId) -> Result<()> {
+        self.burn(flow, Ending::Declined).await?;
+        Ok(())
+    }
+
+    /// Unlinks GitHub: deletes the account at Scalekit and our record of it, and ends open links.
+    ///
+    /// # Errors
+    /// `invalid_arguments` when the operator's token is used.
+    pub async fn disconnect(&self, principal: &Principal) -> Result<()> {
+        if self.scalekit().is_none() {
+            return Err(Failure::new(
+                FailureCode::InvalidArguments,
+                "This server reads GitHub with the operator's GITHUB_TOKEN, so there is nothing to \
+                 disconnect. To stop it, unset GITHUB_TOKEN and restart the server.",
+            ));
+        }
+        if self.principal_record(&principal.id).await?.is_none() {
+            return Ok(());
+        }
+        let (connection, flows) = self
+            .change_principal(&principal.id, |record| {
+                (record.connection.take(), std::mem::take(&mut record.flows))
+            })
+            .await?;
+        for flow in flows {
+            if !self.burn(&flow, Ending::Superseded).await?
+                && let Some(Phase::Done { connection, .. }) =
+                    self.flow(&flow).await?.map(|flow| flow.value.phase)
+            {
+                // It was done, and the pointer had not moved yet.
+                self.delete_connection(&connection).await?;
+            }
+        }
+        if let Some(user) = connection {
+            self.delete_connection(&user).await?;
+        }
+        Ok(())
+    }
+
+    /// The link of a flow that was handed out and not opened yet, if it lives long enough.
+    async fn reusable_link(&self, principal: &Principal) -> Result<Option<PendingLink>> {
+        let Some(record) = self.principal_record(&principal.id).await? else { return Ok(None) };
+        let now = self.inner.clock.now();
+        for id in record.flows.iter().rev() {
+            if let Some(flow) = self.flow(id).await?
+                && flow.value.phase == Phase::Created
+                && flow.expires_at - now >= WORTH_REUSING
+            {
+                return Ok(Some(self.link(id, flow.expires_at)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The identifier the principal's data may be read with, noting the use.
+    async fn usable_connection(&self, principal: &Principal) -> Result<Option<UserId>> {
+        let Some(record) = self.principal_record(&principal.id).await? else { return Ok(None) };
+        let Some(connection) = self.connection_of(&record).await? else { return Ok(None) };
+        if connection.value.needs_reauthorization {
+            return Ok(None);
+        }
+        self.note_use(&connection).await?;
+        Ok(Some(connection.value.user))
+    }
+
+    async fn connection_of(
+        &self,
+        record: &PrincipalRecord,
+    ) -> Result<Option<Versioned<ConnectionRecord>>> {
+        match &record.connection {
+            Some(user) => self.connection(user).await,
+            None => Ok(None),
+        }
+    }
+
+    fn link(&self, flow: &FlowId, expires_at: Timestamp) -> PendingLink {
+        let mut url = self.inner.settings.public_base_url.clone();
+        url.set_path(&format!("/connect/{}", flow.as_str()));
+        PendingLink { url, expires_at, flow: flow.clone() }
+    }
+
+    /// Scalekit, unless the operator's token is used.
+    pub(super) fn scalekit(&self) -> Option<&Scalekit> {
+        match &self.inner.accounts {
+            Accounts::Linked(scalekit) => Some(scalekit),
+            Accounts::Token(_) => None,
+        }
+    }
+
+    pub(super) fn store(&self) -> &Store {
+        &self.inner.store
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.inner.clock.now()
+    }
+
+    /// Returns when somebody wants an account deleted.
+    pub(super) async fn deletion_wanted(&self) {
+        self.inner.deletions.notified().await;
+    }
+
+    /// Moves the pointer of a flow that is done, unless that was done already.
+    pub(super) async fn point_if_open(
+        &self,
+        principal: &PrincipalId,
+        flow: &FlowId,
+        user: &UserId,
+    ) -> Result<()> {
+        let open = self.principal_record(principal).await?.is_some_and(|r| r.flows.contains(flow));
+        if open {
+            self.point_to(principal, flow, user).await?;
+        }
+        Ok(())
+    }
+
+    /// Remembers that deleting a superseded account killed its successor.
+    pub(super) async fn note_harmful_deletion(&self, successor: &UserId) -> Result<()> {
+        let seen_at = self.inner.clock.now();
+        let record = HarmfulDeletions { seen_at };
+        let expires_at = seen_at + HarmfulDeletions::RETENTION;
+        self.inner.store.insert(HarmfulDeletions::KEY, &record, expires_at).await?;
+        self.change_connection(successor, |connection| connection.needs_reauthorization = true)
+            .await?;
+        Ok(())
+    }
+
+    fn announce_change(&self) {
+        self.inner.changes.send_modify(|count| *count = count.wrapping_add(1));
+    }
+}
+
+fn not_connected() -> Box<Failure> {
+    Failure::new(FailureCode::NotConnected, "No GitHub account is connected yet.")
+}

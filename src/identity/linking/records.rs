@@ -1,0 +1,247 @@
+//! How linking reads and changes its records: always compare-and-set, always under the mode's key.
+
+use super::{
+    super::{
+        connection::{BrowserRecord, ConnectionRecord, DeletionRecord, HarmfulDeletions},
+        flow::{Ending, Flow, LIFETIME, Phase},
+        principal::{PrincipalRecord, key},
+    },
+    AccountLinking,
+};
+use crate::{
+    domain::{
+        AuthMode, Failure, FailureCode, FlowId, PrincipalId, Timestamp, UserId, failure::Result,
+    },
+    store::{Change, Record, Versioned},
+};
+
+/// How often a compare-and-set is tried before giving up; each loser waits for another's progress.
+const TRIES: usize = 32;
+
+/// A principal without a machine of its own is forgotten when its session or handle must be gone.
+const PRINCIPAL_RETENTION: chrono::Duration = chrono::Duration::days(7);
+
+/// Uses of a connection are noted only this often.
+const NOTE_USE_EVERY: chrono::Duration = chrono::Duration::hours(1);
+
+impl AccountLinking {
+    pub(super) fn key(&self, id: &str) -> String {
+        key(self.inner.settings.mode, id)
+    }
+
+    pub(super) async fn flow(&self, id: &FlowId) -> Result<Option<Versioned<Flow>>> {
+        self.inner.store.get(&self.key(id.as_str())).await
+    }
+
+    /// Writes the flow's next phase; false if somebody else moved it first.
+    pub(super) async fn advance(&self, flow: &Versioned<Flow>, phase: Phase) -> Result<bool> {
+        // What was verified must be finished, however late the person came.
+        let expires_at = match phase {
+            Phase::Verifying { .. } => self.inner.clock.now() + LIFETIME,
+            _ => flow.expires_at,
+        };
+        let next = Flow { phase, ..flow.value.clone() };
+        let key = self.key(flow.value.id.as_str());
+        let moved = self.inner.store.replace(&key, flow.version, &next, expires_at).await?;
+        if moved {
+            self.announce_change();
+        }
+        Ok(moved)
+    }
+
+    /// Ends a flow without a connection, and has its account deleted at Scalekit. False: the flow
+    /// is done, and stays done.
+    pub(in super::super) async fn burn(&self, id: &FlowId, ending: Ending) -> Result<bool> {
+        for _ in 0..TRIES {
+            let Some(flow) = self.flow(id).await? else { return Ok(true) };
+            match flow.value.phase {
+                Phase::Done { .. } => return Ok(false),
+                Phase::Burned(_) => return Ok(true),
+                _ => {}
+            }
+            // Deleted only once it has ended: who loses the race to a callback must not delete what
+            // that has just connected. After a crash in between the sweeper deletes it.
+            if self.advance(&flow, Phase::Burned(ending)).await? {
+                tracing::info!(?id, ?ending, "a flow ended without a connection");
+                if flow.value.may_have_account() {
+                    self.delete_account_soon(&flow.value.user).await?;
+                }
+                self.forget_flow(&flow.value.principal, id, Some(ending)).await?;
+                return Ok(true);
+            }
+        }
+        Err(contention())
+    }
+
+    /// Takes the flow off its principal's list of open ones.
+    pub(in super::super) async fn forget_flow(
+        &self,
+        principal: &PrincipalId,
+        id: &FlowId,
+        ending: Option<Ending>,
+    ) -> Result<()> {
+        let now = self.inner.clock.now();
+        // A principal that is gone must not come back for this.
+        let key = self.key(principal.as_str());
+        self.inner
+            .store
+            .update::<PrincipalRecord, _>(&key, |found| {
+                found.value.flows.retain(|open| open != id);
+                if let Some(ending) = ending.filter(|ending| *ending != Ending::Superseded) {
+                    found.value.last_ending = Some((ending, now));
+                }
+                Change::Write(())
+            })
+            .await?;
+        Ok(())
+    }
+
+    pub(super) async fn principal_record(
+        &self,
+        id: &PrincipalId,
+    ) -> Result<Option<PrincipalRecord>> {
+        let found = self.inner.store.get::<PrincipalRecord>(&self.key(id.as_str())).await?;
+        Ok(found.map(|found| found.value))
+    }
+
+    /// Changes what is kept about a principal, making a record if there is none.
+    pub(super) async fn change_principal<T>(
+        &self,
+        id: &PrincipalId,
+        mut change: impl FnMut(&mut PrincipalRecord) -> T,
+    ) -> Result<T> {
+        let expires_at = match self.inner.settings.mode {
+            AuthMode::Session => self.inner.clock.now() + PRINCIPAL_RETENTION,
+            AuthMode::SingleUser => Timestamp::MAX_UTC,
+        };
+        self.change_or_insert(&self.key(id.as_str()), expires_at, &mut change).await
+    }
+
+    pub(super) async fn connection(
+        &self,
+        user: &UserId,
+    ) -> Result<Option<Versioned<ConnectionRecord>>> {
+        self.inner.store.get(&self.key(&user.digest())).await
+    }
+
+    /// Changes a connection; false if there is none.
+    pub(super) async fn change_connection(
+        &self,
+        user: &UserId,
+        mut change: impl FnMut(&mut ConnectionRecord) + Send,
+    ) -> Result<bool> {
+        let key = self.key(&user.digest());
+        let changed = self
+            .inner
+            .store
+            .update::<ConnectionRecord, _>(&key, |found| {
+                change(&mut found.value);
+                Change::Write(())
+            })
+            .await?;
+        Ok(changed.is_some())
+    }
+
+    /// Keeps a connection that is in use; a lost race means that somebody else just did.
+    pub(super) async fn note_use(&self, connection: &Versioned<ConnectionRecord>) -> Result<()> {
+        let now = self.inner.clock.now();
+        if now - connection.value.last_used_at < NOTE_USE_EVERY {
+            return Ok(());
+        }
+        let used = ConnectionRecord { last_used_at: now, ..connection.value.clone() };
+        let expires_at = now + ConnectionRecord::retention(self.inner.settings.mode);
+        let key = self.key(&used.user.digest());
+        self.inner.store.replace(&key, connection.version, &used, expires_at).await?;
+        Ok(())
+    }
+
+    /// Removes a connection here and at Scalekit; its principals are then not connected.
+    pub(in super::super) async fn delete_connection(&self, user: &UserId) -> Result<()> {
+        self.delete_account_soon(user).await?;
+        self.inner.store.remove::<ConnectionRecord>(&self.key(&user.digest())).await?;
+        self.announce_change();
+        Ok(())
+    }
+
+    /// Takes the principal off a connection, and deletes the connection when it was the last.
+    /// Whether deleting one account revokes only its own token or GitHub's whole grant to that
+    /// person is not documented, so the successor is looked at afterwards, and where it died no
+    /// further ones are deleted.
+    pub(super) async fn let_go(
+        &self,
+        principal: &PrincipalId,
+        user: &UserId,
+        successor: &UserId,
+    ) -> Result<()> {
+        self.change_connection(user, |found| found.principals.retain(|other| other != principal))
+            .await?;
+        let Some(left) = self.connection(user).await? else { return Ok(()) };
+        // By version: somebody may take it up again at this very moment.
+        let key = self.key(&user.digest());
+        if !left.value.principals.is_empty()
+            || !self.inner.store.remove_if::<ConnectionRecord>(&key, left.version).await?
+        {
+            return Ok(());
+        }
+        let harmful = self.inner.store.get::<HarmfulDeletions>(HarmfulDeletions::KEY).await?;
+        if harmful.is_none() {
+            self.delete_soon(DeletionRecord::superseded(user, successor)).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes down that Scalekit must forget the account, and wakes the sweeper to tell it.
+    pub(in super::super) async fn delete_account_soon(&self, user: &UserId) -> Result<()> {
+        self.delete_soon(DeletionRecord::of(user)).await
+    }
+
+    async fn delete_soon(&self, deletion: DeletionRecord) -> Result<()> {
+        // A record that expires now is due now.
+        let due = self.inner.clock.now();
+        self.inner.store.insert(&self.key(&deletion.user.digest()), &deletion, due).await?;
+        self.inner.deletions.notify_one();
+        Ok(())
+    }
+
+    pub(super) async fn browser_record(&self, digest: &str) -> Result<Option<BrowserRecord>> {
+        let found = self.inner.store.get::<BrowserRecord>(&self.key(digest)).await?;
+        Ok(found.map(|found| found.value))
+    }
+
+    /// Remembers that this browser linked this account.
+    pub(super) async fn remember_in_browser(&self, digest: &str, user: &UserId) -> Result<()> {
+        let expires_at = self.inner.clock.now() + BrowserRecord::RETENTION;
+        self.change_or_insert(&self.key(digest), expires_at, &mut |record: &mut BrowserRecord| {
+            record.add(user);
+        })
+        .await
+    }
+
+    async fn change_or_insert<R: Record + Default, T>(
+        &self,
+        key: &str,
+        expires_at: Timestamp,
+        change: &mut impl FnMut(&mut R) -> T,
+    ) -> Result<T> {
+        for _ in 0..TRIES {
+            let found = self.inner.store.get::<R>(key).await?;
+            let version = found.as_ref().map(|found| found.version);
+            let mut record = found.map(|found| found.value).unwrap_or_default();
+            let outcome = change(&mut record);
+            let written = match version {
+                Some(version) => {
+                    self.inner.store.replace(key, version, &record, expires_at).await?
+                }
+                None => self.inner.store.insert(key, &record, expires_at).await?,
+            };
+            if written {
+                return Ok(outcome);
+            }
+        }
+        Err(contention())
+    }
+}
+
+fn contention() -> Box<Failure> {
+    Failure::new(FailureCode::Internal, "Too many changes at once; nothing was changed here.")
+}

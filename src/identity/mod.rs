@@ -1,0 +1,31 @@
+//! WHO. Whose browser is it, who is calling, and which GitHub account is theirs.
+//!
+//! The danger has a name, cross-user OAuth session fixation: one person starts a connection,
+//! another completes it, and the first now acts with the second's account. [`AccountLinking`] is
+//! the one place that decides; everything else here are the words it is written in:
+//!
+//! * [`Principal`]: who is calling, in our own terms. [`Sessions`] finds it for an MCP session, a
+//!   connection handle, or the machine.
+//! * [`Flow`](flow::Flow): one attempt to link an account, with a fresh `usr_…` identifier and the
+//!   browser it is bound to. Every step is a compare-and-set in the store.
+//! * [`BrowserCookie`] and [`Keyring`]: how a browser is recognized, and with which keys.
+//! * [`Sweeper`]: ends what ran out of time, and deletes accounts that nobody points to.
+//!
+//! What is *not* here: no identifier from a client's input ever becomes a principal or a `usr_…`,
+//! and no answer ever holds one.
+
+pub mod browser;
+pub mod connection;
+pub mod flow;
+pub mod keyring;
+pub mod linking;
+pub mod principal;
+pub mod session;
+pub mod sweeper;
+
+pub use browser::BrowserCookie;
+pub use keyring::{Keyring, Purpose};
+pub use linking::{AccountLinking, LinkingSettings};
+pub use principal::{ClientName, Principal};
+pub use session::Sessions;
+pub use sweeper::Sweeper;

@@ -1,0 +1,64 @@
+//! Who is calling, in our own terms.
+
+use serde::{Deserialize, Serialize};
+
+use super::flow::Ending;
+use crate::{
+    domain::{AuthMode, FlowId, PrincipalId, Timestamp, UserId},
+    store::Record,
+};
+
+/// The caller of one request.
+#[derive(Debug, Clone)]
+pub struct Principal {
+    /// Ours, opaque; stays inside.
+    pub id: PrincipalId,
+    /// What its program calls itself; a claim, never a fact.
+    pub client: ClientName,
+}
+
+/// What a program calls itself: at most 64 characters without control or formatting characters.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ClientName(String);
+
+impl ClientName {
+    const LONGEST: usize = 64;
+
+    /// Takes what the program claims and leaves out what could deceive a reader.
+    pub fn claimed(name: &str) -> Self {
+        let shown = crate::domain::text::line(name, Self::LONGEST);
+        Self(shown)
+    }
+
+    /// The claim; `None` if nothing was left of it.
+    pub fn get(&self) -> Option<&str> {
+        (!self.0.is_empty()).then_some(self.0.as_str())
+    }
+}
+
+/// What is kept about a principal; the default is one that has never linked anything.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct PrincipalRecord {
+    /// Which connection it uses: the one that was verified last.
+    pub connection: Option<UserId>,
+    /// Flows that have not ended, oldest first; at most [`PrincipalRecord::MOST_OPEN_FLOWS`].
+    pub flows: Vec<FlowId>,
+    /// How its last flow ended without a connection, for its agent to be told.
+    pub last_ending: Option<(Ending, Timestamp)>,
+}
+
+impl PrincipalRecord {
+    /// How many flows of one principal may be open; one more ends the oldest.
+    pub const MOST_OPEN_FLOWS: usize = 5;
+}
+
+impl Record for PrincipalRecord {
+    const KIND: &'static str = "principal";
+}
+
+/// Writes the mode into a record's key, so that records of another mode on the same store are
+/// invisible.
+pub fn key(mode: AuthMode, id: &str) -> String {
+    format!("{}/{id}", mode.slug())
+}

@@ -1,0 +1,232 @@
+//! From what a request carries to the principal behind it.
+//!
+//! A legacy MCP session is a record of ours in the store (well under 1 KiB), nothing live: any
+//! instance can serve it and a restart loses none. A client without sessions passes a connection
+//! handle. Both are bearer secrets of this machine and kept only as SHA-256.
+
+use std::sync::Arc;
+
+use chrono::Duration;
+use serde::{Deserialize, Serialize};
+
+use super::principal::{ClientName, Principal, key};
+use crate::{
+    domain::{
+        AuthMode, Clock, ConnectionHandle, Entropy, PrincipalId, SessionId, Timestamp,
+        failure::Result, identifier::sha256_hex,
+    },
+    store::{Record, Store, Versioned},
+};
+
+/// How long a session or handle may be idle.
+const IDLE: Duration = Duration::hours(12);
+/// How long a session or handle lives at most.
+const ABSOLUTE: Duration = Duration::days(7);
+/// Uses are noted only this often, so that a call costs no write.
+const TOUCH_EVERY: Duration = Duration::minutes(10);
+/// How many sessions, and how many handles, are kept in all; the longest idle go first.
+pub const MOST_SESSIONS: u64 = 100_000;
+
+/// A legacy MCP session, as `initialize` opened it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SessionRecord {
+    /// Whom it belongs to.
+    pub principal: PrincipalId,
+    /// What the program calls itself.
+    pub client: ClientName,
+    /// When it was opened.
+    pub created_at: Timestamp,
+    /// When it was last used, to [`TOUCH_EVERY`].
+    pub last_used_at: Timestamp,
+}
+
+impl Record for SessionRecord {
+    const KIND: &'static str = "session";
+}
+
+/// A connection handle, as `connect_github` gave it to a client without sessions.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct HandleRecord {
+    /// Whom it belongs to.
+    pub principal: PrincipalId,
+    /// When it was given.
+    pub created_at: Timestamp,
+    /// When it was last used, to [`TOUCH_EVERY`].
+    pub last_used_at: Timestamp,
+}
+
+impl Record for HandleRecord {
+    const KIND: &'static str = "handle";
+}
+
+/// The one principal of this machine in `single-user` mode.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct MachineRecord {
+    /// Minted once.
+    pub principal: PrincipalId,
+}
+
+impl Record for MachineRecord {
+    const KIND: &'static str = "machine";
+}
+
+/// A sealed request state that was used.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ClaimRecord {}
+
+impl Record for ClaimRecord {
+    const KIND: &'static str = "claim";
+}
+
+/// What the two kinds of bearer records have in common.
+trait Bearer: Record + Clone {
+    fn principal(&self) -> &PrincipalId;
+    fn created_at(&self) -> Timestamp;
+    fn last_used_at(&mut self) -> &mut Timestamp;
+}
+
+impl Bearer for SessionRecord {
+    fn principal(&self) -> &PrincipalId {
+        &self.principal
+    }
+    fn created_at(&self) -> Timestamp {
+        self.created_at
+    }
+    fn last_used_at(&mut self) -> &mut Timestamp {
+        &mut self.last_used_at
+    }
+}
+
+impl Bearer for HandleRecord {
+    fn principal(&self) -> &PrincipalId {
+        &self.principal
+    }
+    fn created_at(&self) -> Timestamp {
+        self.created_at
+    }
+    fn last_used_at(&mut self) -> &mut Timestamp {
+        &mut self.last_used_at
+    }
+}
+
+/// Finds the principal of a request.
+#[derive(Debug, Clone)]
+pub struct Sessions {
+    store: Store,
+    mode: AuthMode,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+}
+
+impl Sessions {
+    /// Sessions of one mode on one store.
+    pub fn new(
+        store: Store,
+        mode: AuthMode,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Self {
+        Self { store, mode, clock, entropy }
+    }
+
+    /// Which mode these sessions are of.
+    pub fn mode(&self) -> AuthMode {
+        self.mode
+    }
+
+    /// Opens a session for the program that sent `initialize`.
+    pub async fn open(&self, client: ClientName) -> Result<SessionId> {
+        let id = SessionId::mint(&*self.entropy);
+        let now = self.clock.now();
+        let principal = match self.mode {
+            AuthMode::Session => PrincipalId::mint(&*self.entropy),
+            AuthMode::SingleUser => self.machine(ClientName::default()).await?.id,
+        };
+        let record = SessionRecord { principal, client, created_at: now, last_used_at: now };
+        self.store.insert(&self.key(&id.digest()), &record, now + IDLE).await?;
+        Ok(id)
+    }
+
+    /// The principal of a session; `None` if it is unknown, expired or of another mode.
+    pub async fn find(&self, id: &SessionId) -> Result<Option<Principal>> {
+        let key = self.key(&id.digest());
+        let Some(found) = self.store.get::<SessionRecord>(&key).await? else { return Ok(None) };
+        let client = found.value.client.clone();
+        let id = self.touched(&key, found).await?;
+        Ok(Some(Principal { id, client }))
+    }
+
+    /// Ends a session; false if there was none.
+    pub async fn close(&self, id: &SessionId) -> Result<bool> {
+        self.store.remove::<SessionRecord>(&self.key(&id.digest())).await
+    }
+
+    /// A new principal that nothing leads to yet.
+    pub fn stranger(&self, client: ClientName) -> Principal {
+        Principal { id: PrincipalId::mint(&*self.entropy), client }
+    }
+
+    /// A new principal with a handle of its own, for a client without sessions.
+    pub async fn new_handle(&self, client: ClientName) -> Result<(ConnectionHandle, Principal)> {
+        let principal = self.stranger(client);
+        Ok((self.handle_for(&principal.id).await?, principal))
+    }
+
+    /// A handle that leads to this principal.
+    pub async fn handle_for(&self, principal: &PrincipalId) -> Result<ConnectionHandle> {
+        let handle = ConnectionHandle::mint(&*self.entropy);
+        let now = self.clock.now();
+        let record =
+            HandleRecord { principal: principal.clone(), created_at: now, last_used_at: now };
+        self.store.insert(&self.key(&handle.digest()), &record, now + IDLE).await?;
+        Ok(handle)
+    }
+
+    /// Takes a sealed request state out of circulation; false if that was done before.
+    pub async fn claim_once(&self, sealed: &str) -> Result<bool> {
+        let expires_at = self.clock.now() + super::flow::LIFETIME;
+        let key = self.key(&sha256_hex(sealed.as_bytes()));
+        self.store.insert(&key, &ClaimRecord {}, expires_at).await
+    }
+
+    /// The principal of a handle; `None` if it is unknown, expired or of another mode.
+    pub async fn find_handle(
+        &self,
+        handle: &ConnectionHandle,
+        client: ClientName,
+    ) -> Result<Option<Principal>> {
+        let key = self.key(&handle.digest());
+        let Some(found) = self.store.get::<HandleRecord>(&key).await? else { return Ok(None) };
+        let id = self.touched(&key, found).await?;
+        Ok(Some(Principal { id, client }))
+    }
+
+    /// The one principal of this machine.
+    pub async fn machine(&self, client: ClientName) -> Result<Principal> {
+        const KEY: &str = "this";
+        let key = self.key(KEY);
+        loop {
+            if let Some(found) = self.store.get::<MachineRecord>(&key).await? {
+                return Ok(Principal { id: found.value.principal, client });
+            }
+            let record = MachineRecord { principal: PrincipalId::mint(&*self.entropy) };
+            // Whoever loses the race reads what the winner wrote.
+            self.store.insert(&key, &record, Timestamp::MAX_UTC).await?;
+        }
+    }
+
+    async fn touched<R: Bearer>(&self, key: &str, mut found: Versioned<R>) -> Result<PrincipalId> {
+        let now = self.clock.now();
+        if now - *found.value.last_used_at() >= TOUCH_EVERY {
+            *found.value.last_used_at() = now;
+            let expires_at = (now + IDLE).min(found.value.created_at() + ABSOLUTE);
+            // A lost race means that another request has just noted its own use.
+            self.store.replace(key, found.version, &found.value, expires_at).await?;
+        }
+        Ok(found.value.principal().clone())
+    }
+
+    fn key(&self, digest: &str) -> String {
+        key(self.mode, digest)
+    }
+}

@@ -1,0 +1,90 @@
+//! From what came with a tool call to the principal behind it.
+
+use rmcp::{RoleServer, service::RequestContext};
+
+use crate::{
+    domain::{ConnectionHandle, Failure, FailureCode, failure::Result},
+    identity::{ClientName, Principal, Sessions},
+};
+
+/// What the door found out about who is calling. Travels in the request's extensions.
+#[derive(Debug, Clone)]
+pub(super) enum Caller {
+    /// A session, or the one person of this machine.
+    Known {
+        /// Who.
+        principal: Principal,
+        /// The digest of the session's id, for cancellations.
+        session: Option<String>,
+    },
+    /// A client without sessions: only a handle tells who it is.
+    Sessionless,
+}
+
+impl Caller {
+    /// What the door left in the request.
+    ///
+    /// # Errors
+    /// `internal` when the request did not come through the door.
+    pub(super) fn of(context: &RequestContext<RoleServer>) -> Result<Self> {
+        context
+            .extensions
+            .get::<axum::http::request::Parts>()
+            .and_then(|parts| parts.extensions.get::<Self>())
+            .cloned()
+            .ok_or_else(|| {
+                Failure::new(FailureCode::Internal, "The caller of this request is not known.")
+            })
+    }
+
+    /// The digest of the session's id.
+    pub(super) fn session(&self) -> Option<&str> {
+        match self {
+            Self::Known { session, .. } => session.as_deref(),
+            Self::Sessionless => None,
+        }
+    }
+
+    /// The principal, by the handle if one was passed. `None`: a client without sessions that
+    /// passed none.
+    ///
+    /// # Errors
+    /// `not_found` for a handle that is unknown, expired, or no handle at all.
+    pub(super) async fn principal(
+        &self,
+        handle: Option<&str>,
+        client: ClientName,
+        sessions: &Sessions,
+    ) -> Result<Option<Principal>> {
+        let Some(handle) = handle else {
+            return Ok(match self {
+                Self::Known { principal, .. } => Some(principal.clone()),
+                Self::Sessionless => None,
+            });
+        };
+        let found = match ConnectionHandle::parse(handle) {
+            Some(handle) => sessions.find_handle(&handle, client).await?,
+            None => None,
+        };
+        match found {
+            Some(principal) => Ok(Some(principal)),
+            None => Err(Failure::new(
+                FailureCode::NotFound,
+                "The value of `connection` is not known here, or it has expired (12 hours without \
+                 use, 7 days at most).",
+            )),
+        }
+    }
+}
+
+/// What the program behind this request calls itself.
+pub(super) fn client_name(caller: &Caller, context: &RequestContext<RoleServer>) -> ClientName {
+    match caller {
+        // The SDK serves sessions statelessly and would report itself here.
+        Caller::Known { principal, session: Some(_) } => principal.client.clone(),
+        _ => context
+            .client_info()
+            .map(|info| ClientName::claimed(info.title.as_deref().unwrap_or(&info.name)))
+            .unwrap_or_default(),
+    }
+}

@@ -1,0 +1,239 @@
+//! What stands before the SDK: who is calling, and sessions for clients up to 2025-11-25.
+//!
+//! `initialize` gets an `Mcp-Session-Id`; every later message of that session must carry it (MCP
+//! 2025-11-25, transports, session management). A request that names its protocol version in
+//! `_meta` is of the era without sessions. Bodies are read here once, bounded, so that malformed
+//! ones get a JSON-RPC error instead of a bare status.
+
+use axum::{
+    body::{Body, Bytes, to_bytes},
+    extract::{Request, State},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts},
+    middleware::Next,
+    response::{IntoResponse as _, Response},
+};
+use rmcp::model::{ErrorCode, ProtocolVersion, RequestId};
+use serde_json::{Value, json};
+
+use super::{LONGEST_REQUEST, RunningCalls, caller::Caller, local_key};
+use crate::{
+    domain::{AuthMode, Failure, Secret, SessionId, failure::Result},
+    identity::{ClientName, Sessions},
+};
+
+const SESSION_HEADER: &str = "mcp-session-id";
+const VERSION_HEADER: &str = "mcp-protocol-version";
+const VERSION_META: &str = "io.modelcontextprotocol/protocolVersion";
+
+/// JSON-RPC's code for what a server defines itself; clients of this era take it with HTTP 404 as
+/// "initialize again".
+const SESSION_NOT_FOUND: ErrorCode = ErrorCode(-32001);
+
+/// What the door needs.
+#[derive(Debug, Clone)]
+pub(super) struct Door {
+    pub(super) sessions: Sessions,
+    pub(super) running: RunningCalls,
+    pub(super) local_key: Option<Secret>,
+}
+
+/// What a body is, as far as the door must know.
+struct Message {
+    value: Value,
+    bytes: Bytes,
+}
+
+impl Message {
+    fn method(&self) -> Option<&str> {
+        self.value.get("method")?.as_str()
+    }
+
+    fn param(&self, path: &str) -> Option<&Value> {
+        self.value.pointer(&format!("/params/{path}"))
+    }
+
+    fn id(&self) -> Value {
+        self.value.get("id").cloned().unwrap_or(Value::Null)
+    }
+
+    /// Whether it belongs to the era without sessions.
+    fn is_modern(&self, headers: &HeaderMap) -> bool {
+        let stated = self
+            .value
+            .get("params")
+            .and_then(|params| params.get("_meta"))
+            .and_then(|meta| meta.get(VERSION_META))
+            .and_then(Value::as_str);
+        let in_header = headers.get(VERSION_HEADER).and_then(|version| version.to_str().ok());
+        // Versions are dates, so the later one is the greater string.
+        self.method() != Some("initialize")
+            && stated.or(in_header).is_some_and(|v| v >= ProtocolVersion::V_2026_07_28.as_str())
+    }
+}
+
+/// The middleware of `/mcp`.
+pub(super) async fn admit(State(door): State<Door>, request: Request, next: Next) -> Response {
+    if let Err(failure) = local_key::check(request.headers(), door.local_key.as_ref()) {
+        return unauthenticated(&failure);
+    }
+    match *request.method() {
+        Method::POST => door.post(request, next).await,
+        Method::DELETE => door.delete(request.headers()).await,
+        _ => (
+            StatusCode::METHOD_NOT_ALLOWED,
+            [(header::ALLOW, "POST, DELETE")],
+            "This server sends nothing outside of its answers; use POST.\n",
+        )
+            .into_response(),
+    }
+}
+
+impl Door {
+    async fn post(&self, request: Request, next: Next) -> Response {
+        let (parts, body) = request.into_parts();
+        let message = match read(body).await {
+            Ok(message) => message,
+            Err(refusal) => return *refusal,
+        };
+        if message.is_modern(&parts.headers) {
+            return self.modern(parts, message, next).await;
+        }
+        if message.method() == Some("initialize") {
+            return self.initialize(parts, message, next).await;
+        }
+        self.within_session(parts, message, next).await
+    }
+
+    async fn modern(&self, mut parts: Parts, message: Message, next: Next) -> Response {
+        let caller = match self.sessions.mode() {
+            AuthMode::Session => Caller::Sessionless,
+            AuthMode::SingleUser => match self.sessions.machine(ClientName::default()).await {
+                Ok(principal) => Caller::Known { principal, session: None },
+                Err(failure) => return internal(&failure, &message.id()),
+            },
+        };
+        parts.extensions.insert(caller);
+        next.run(Request::from_parts(parts, Body::from(message.bytes))).await
+    }
+
+    async fn initialize(&self, parts: Parts, message: Message, next: Next) -> Response {
+        let claimed = message.param("clientInfo/title").or(message.param("clientInfo/name"));
+        let client = ClientName::claimed(claimed.and_then(Value::as_str).unwrap_or_default());
+        let id = message.id();
+        let mut response = next.run(Request::from_parts(parts, Body::from(message.bytes))).await;
+        if response.status() != StatusCode::OK {
+            return response;
+        }
+        let opened = self.sessions.open(client).await;
+        match opened.map(|session| HeaderValue::from_str(session.as_str())) {
+            Ok(Ok(value)) => {
+                response.headers_mut().insert(SESSION_HEADER, value);
+                response
+            }
+            Ok(Err(_)) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+            Err(failure) => internal(&failure, &id),
+        }
+    }
+
+    async fn within_session(&self, mut parts: Parts, message: Message, next: Next) -> Response {
+        let Some(session) = parts.headers.get(SESSION_HEADER) else {
+            return refuse(
+                StatusCode::BAD_REQUEST,
+                ErrorCode::INVALID_REQUEST,
+                "The Mcp-Session-Id header is missing. Next: send initialize and repeat the id \
+                 that its answer carries.",
+                &message.id(),
+            );
+        };
+        let session = session.to_str().ok().and_then(SessionId::parse);
+        let principal = match &session {
+            Some(session) => self.sessions.find(session).await,
+            None => Ok(None),
+        };
+        let (session, principal) = match (session, principal) {
+            (Some(session), Ok(Some(principal))) => (session.digest(), principal),
+            (_, Ok(_)) => return unknown_session(&message.id()),
+            (_, Err(failure)) => return internal(&failure, &message.id()),
+        };
+        if message.method() == Some("notifications/cancelled")
+            && let Some(id) = message.param("requestId")
+            && let Ok(id) = serde_json::from_value::<RequestId>(id.clone())
+        {
+            self.running.cancel(&session, &id);
+        }
+        parts.extensions.insert(Caller::Known { principal, session: Some(session) });
+        next.run(Request::from_parts(parts, Body::from(message.bytes))).await
+    }
+
+    async fn delete(&self, headers: &HeaderMap) -> Response {
+        let Some(session) = headers.get(SESSION_HEADER) else {
+            return refuse(
+                StatusCode::BAD_REQUEST,
+                ErrorCode::INVALID_REQUEST,
+                "The Mcp-Session-Id header is missing.",
+                &Value::Null,
+            );
+        };
+        let closed = match session.to_str().ok().and_then(SessionId::parse) {
+            Some(session) => self.sessions.close(&session).await,
+            None => Ok(false),
+        };
+        match closed {
+            Ok(true) => StatusCode::NO_CONTENT.into_response(),
+            Ok(false) => unknown_session(&Value::Null),
+            Err(failure) => internal(&failure, &Value::Null),
+        }
+    }
+}
+
+/// Reads a body whole, or says what is wrong with it.
+async fn read(body: Body) -> Result<Message, Box<Response>> {
+    let refusal = |status, code, text: &str| Box::new(refuse(status, code, text, &Value::Null));
+    let bytes = to_bytes(body, LONGEST_REQUEST).await.map_err(|_| {
+        refusal(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            ErrorCode::INVALID_REQUEST,
+            "The message is longer than 256 KiB, or it broke off.",
+        )
+    })?;
+    let value: Value = serde_json::from_slice(&bytes).map_err(|_| {
+        refusal(StatusCode::BAD_REQUEST, ErrorCode::PARSE_ERROR, "The message is not JSON.")
+    })?;
+    if !value.is_object() {
+        return Err(refusal(
+            StatusCode::BAD_REQUEST,
+            ErrorCode::INVALID_REQUEST,
+            "The message is not one JSON-RPC object; batches are not part of this protocol.",
+        ));
+    }
+    Ok(Message { value, bytes })
+}
+
+fn unknown_session(id: &Value) -> Response {
+    refuse(
+        StatusCode::NOT_FOUND,
+        SESSION_NOT_FOUND,
+        "This session is not known here, or it has ended. Next: send initialize without an \
+         Mcp-Session-Id.",
+        id,
+    )
+}
+
+fn internal(failure: &Failure, id: &Value) -> Response {
+    tracing::error!(?failure, "a request failed before it reached a tool");
+    let text = format!("{} Incident {}.", failure.detail, failure.incident);
+    refuse(StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::INTERNAL_ERROR, &text, id)
+}
+
+fn unauthenticated(failure: &Failure) -> Response {
+    let text = format!("{} Next: {}", failure.detail, failure.code.agent_next_step());
+    let mut response =
+        refuse(StatusCode::UNAUTHORIZED, ErrorCode::INVALID_REQUEST, &text, &Value::Null);
+    response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    response
+}
+
+fn refuse(status: StatusCode, code: ErrorCode, text: &str, id: &Value) -> Response {
+    let error = json!({ "jsonrpc": "2.0", "id": id, "error": { "code": code.0, "message": text } });
+    (status, [(header::CONTENT_TYPE, "application/json")], error.to_string()).into_response()
+}

@@ -1,0 +1,103 @@
+//! THE AGENT'S DOOR. The Model Context Protocol over streamable HTTP, in both of its eras.
+//!
+//! * Up to 2025-11-25 a client initializes a session. Sessions are records of ours in the store
+//!   ([`legacy`]); nothing live is kept, so any instance serves any session.
+//! * Since 2026-07-28 there are no sessions: every request stands alone, and where the server needs
+//!   the person it answers with an input request which the client brings back ([`authorization`]).
+//!
+//! The SDK serves both without sessions of its own; what is ours stands before it as middleware.
+//! One file a tool, in [`tools`].
+
+mod answer;
+mod arguments;
+mod authorization;
+mod caller;
+mod legacy;
+mod local_key;
+mod progress;
+mod running;
+mod server;
+pub mod tools;
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{Router, middleware, routing::any_service};
+use rmcp::transport::streamable_http_server::{
+    StreamableHttpServerConfig, StreamableHttpService, session::never::NeverSessionManager,
+};
+use tokio_util::sync::CancellationToken;
+
+pub use running::RunningCalls;
+pub use server::McpServer;
+
+use crate::{
+    domain::{AuthMode, Secret, failure::Result},
+    identity::{AccountLinking, Keyring, Sessions},
+    summarize::Summarizer,
+};
+
+/// No request is longer, in bytes.
+pub const LONGEST_REQUEST: usize = 256 * 1024;
+
+/// What the agent's door must know of the settings.
+#[derive(Debug, Clone)]
+pub struct McpSettings {
+    /// Which principals there are.
+    pub mode: AuthMode,
+    /// The Bearer key of `single-user` mode; `None` lets every local program in.
+    pub local_key: Option<Secret>,
+    /// How long `summarize_prs` may take in all.
+    pub summary_deadline: Duration,
+    /// Where pull-request text goes for summaries; `None` when nothing leaves.
+    pub llm_host: Option<String>,
+}
+
+/// What the agent's door works with.
+#[derive(Debug)]
+pub struct McpParts {
+    /// The settings.
+    pub settings: McpSettings,
+    /// Who is connected.
+    pub linking: AccountLinking,
+    /// From a request to its principal.
+    pub sessions: Sessions,
+    /// What the tools are for.
+    pub summarizer: Summarizer,
+    /// Seals what clients echo.
+    pub keyring: Keyring,
+    /// Ends calls that are still running when the server stops.
+    pub stop: CancellationToken,
+}
+
+/// The routes of `/mcp`.
+///
+/// # Errors
+/// `internal` when the keyring's keys do not fit the request-state codec.
+pub fn router(parts: McpParts) -> Result<(Router, RunningCalls)> {
+    let running = RunningCalls::default();
+    let door = legacy::Door {
+        sessions: parts.sessions.clone(),
+        running: running.clone(),
+        local_key: parts.settings.local_key.clone(),
+    };
+    let stop = parts.stop.clone();
+    let server = McpServer::new(parts, running.clone())?;
+    let config = StreamableHttpServerConfig::default()
+        .with_legacy_session_mode(false)
+        .with_json_response(true)
+        .with_max_request_body_bytes(LONGEST_REQUEST)
+        .with_cancellation_token(stop)
+        // One guard stands before every route of the server; a second, weaker one would only
+        // disagree with it.
+        .disable_allowed_hosts()
+        .disable_allowed_origins();
+    let service = StreamableHttpService::new(
+        move || Ok(server.clone()),
+        Arc::new(NeverSessionManager::default()),
+        config,
+    );
+    let router = Router::new()
+        .route("/mcp", any_service(service))
+        .layer(middleware::from_fn_with_state(door, legacy::admit));
+    Ok((router, running))
+}

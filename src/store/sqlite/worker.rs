@@ -1,0 +1,230 @@
+//! The one thread that owns the connection.
+//!
+//! `SQLite` calls block, so they run here and not on the runtime's threads. Whatever has queued up
+//! while a transaction was being written to the disk shares the next transaction: many writers pay
+//! for one flush, a lone writer waits for nobody.
+
+use std::{fmt, path::PathBuf, sync::Arc, thread};
+
+use rusqlite::{Connection, Error, ErrorCode, TransactionBehavior, ffi};
+use tokio::sync::{mpsc, oneshot};
+
+use super::file;
+use crate::domain::failure::{Failure, FailureCode, Result};
+
+/// How many jobs may wait; who comes later waits to be let in.
+const QUEUE: usize = 1024;
+
+/// How many jobs share a transaction at most, so that the first of them is not held up for long.
+const BATCH: usize = 256;
+
+/// What a job does to the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Access {
+    /// Nothing but look.
+    Read,
+    /// Change something.
+    Write,
+}
+
+/// Sends jobs to the thread, which ends when this is dropped.
+pub(super) struct Worker {
+    queue: mpsc::Sender<Job>,
+}
+
+struct Job {
+    access: Access,
+    run: Run,
+}
+
+/// Does the work, or takes note that it cannot be done.
+type Run = Box<dyn FnOnce(Outcome<&Connection>) -> Announcement + Send>;
+
+/// Tells the caller how its job went, once the fate of the transaction is known.
+type Announcement = Box<dyn FnOnce(Outcome<()>)>;
+
+/// Shared, because all jobs of a transaction fail with it.
+type Outcome<T> = std::result::Result<T, Arc<Error>>;
+
+impl Worker {
+    /// Opens the file on a thread of its own.
+    pub(super) async fn start(path: PathBuf) -> Result<Self> {
+        let (queue, jobs) = mpsc::channel(QUEUE);
+        let (opened, opening) = oneshot::channel();
+        thread::Builder::new()
+            .name("store".to_owned())
+            .spawn(move || match file::open(&path) {
+                Err(failure) => drop(opened.send(Err(failure))),
+                Ok(connection) => {
+                    drop(opened.send(Ok(())));
+                    work(connection, jobs);
+                }
+            })
+            .map_err(|error| {
+                Failure::new(FailureCode::Internal, "The store's thread could not be started.")
+                    .caused_by(error)
+            })?;
+        opening.await.or_else(|_| stopped())??;
+        Ok(Self { queue })
+    }
+
+    /// Runs `job` on the thread. A job that writes has reached the disk when this answers. A caller
+    /// that stops waiting does not stop the job.
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        access: Access,
+        job: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (announce, announced) = oneshot::channel();
+        let run = Box::new(move |connection: Outcome<&Connection>| {
+            let outcome = connection.and_then(|connection| job(connection).map_err(Arc::new));
+            let announcement: Announcement = Box::new(move |end: Outcome<()>| {
+                drop(announce.send(end.and(outcome)));
+            });
+            announcement
+        });
+        self.queue.send(Job { access, run }).await.or_else(|_| stopped())?;
+        announced.await.or_else(|_| stopped())?.or_else(failed)
+    }
+}
+
+impl fmt::Debug for Worker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Worker").finish_non_exhaustive()
+    }
+}
+
+fn work(mut connection: Connection, mut jobs: mpsc::Receiver<Job>) {
+    while let Some(first) = jobs.blocking_recv() {
+        let mut batch = vec![first];
+        while batch.len() < BATCH {
+            let Ok(job) = jobs.try_recv() else { break };
+            batch.push(job);
+        }
+        perform(&mut connection, batch);
+    }
+}
+
+fn perform(connection: &mut Connection, batch: Vec<Job>) {
+    if batch.iter().all(|job| job.access == Access::Read) {
+        for job in batch {
+            (job.run)(Ok(connection))(Ok(()));
+        }
+        return;
+    }
+    // Immediate: the lock is taken now, where waiting for another process is possible, and not
+    // halfway through, where it is not.
+    let transaction = match connection.transaction_with_behavior(TransactionBehavior::Immediate) {
+        Ok(transaction) => transaction,
+        Err(error) => {
+            let error = Arc::new(error);
+            for job in batch {
+                (job.run)(Err(Arc::clone(&error)))(Ok(()));
+            }
+            return;
+        }
+    };
+    let mut announcements = Vec::with_capacity(batch.len());
+    for job in batch {
+        // A full disk or a failed read ends the whole transaction at once. What came after it would
+        // then be written on its own, while its caller is told that it was not.
+        let usable = if transaction.is_autocommit() { Err(aborted()) } else { Ok(&*transaction) };
+        announcements.push((job.run)(usable));
+    }
+    let end = if transaction.is_autocommit() {
+        Err(aborted())
+    } else {
+        transaction.commit().map_err(Arc::new)
+    };
+    for announce in announcements {
+        announce(end.clone());
+    }
+}
+
+fn aborted() -> Arc<Error> {
+    let reason = "the transaction was rolled back by an earlier error".to_owned();
+    Arc::new(Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_ABORT_ROLLBACK), Some(reason)))
+}
+
+fn failed<T>(error: Arc<Error>) -> Result<T> {
+    let detail = match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            "The store is in use by another process."
+        }
+        Some(ErrorCode::DiskFull) => "The disk of the store is full.",
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => "The store is damaged.",
+        _ => "The store could not be read or written.",
+    };
+    Err(Failure::new(FailureCode::Internal, detail).caused_by(error))
+}
+
+fn stopped<T>() -> Result<T> {
+    Err(Failure::new(FailureCode::Internal, "The store has stopped."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table() -> Connection {
+        let connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch("CREATE TABLE t (n INTEGER UNIQUE)").unwrap();
+        connection
+    }
+
+    /// A job that executes `sql`, and where its answer arrives.
+    fn job(sql: &'static str) -> (Job, oneshot::Receiver<Outcome<()>>) {
+        let (announce, announced) = oneshot::channel();
+        let run = Box::new(move |connection: Outcome<&Connection>| {
+            let outcome = connection.and_then(|it| it.execute_batch(sql).map_err(Arc::new));
+            let announcement: Announcement =
+                Box::new(move |end| drop(announce.send(end.and(outcome))));
+            announcement
+        });
+        (Job { access: Access::Write, run }, announced)
+    }
+
+    /// Runs the statements as one batch; which of them were answered with success?
+    fn perform_all(connection: &mut Connection, statements: &[&'static str]) -> Vec<bool> {
+        let (jobs, answers): (Vec<_>, Vec<_>) = statements.iter().map(|sql| job(sql)).unzip();
+        perform(connection, jobs);
+        answers.into_iter().map(|mut answer| answer.try_recv().unwrap().is_ok()).collect()
+    }
+
+    fn rows(connection: &Connection) -> i64 {
+        connection.query_row("SELECT count(*) FROM t", [], |row| row.get(0)).unwrap()
+    }
+
+    #[test]
+    fn one_failing_job_costs_the_others_nothing() {
+        let mut connection = table();
+        let one = "INSERT INTO t VALUES (1)";
+        let answers = perform_all(&mut connection, &[one, one, "INSERT INTO t VALUES (2)"]);
+        assert_eq!(answers, [true, false, true]);
+        assert_eq!(rows(&connection), 2);
+    }
+
+    #[test]
+    fn a_lost_transaction_is_nobodys_success() {
+        let mut connection = table();
+        let batch = ["INSERT INTO t VALUES (1)", "ROLLBACK", "INSERT INTO t VALUES (2)"];
+        assert_eq!(perform_all(&mut connection, &batch), [false, false, false]);
+        assert_eq!(rows(&connection), 0);
+        assert_eq!(perform_all(&mut connection, &batch[..1]), [true]);
+        assert_eq!(rows(&connection), 1);
+    }
+
+    #[test]
+    fn a_failed_commit_is_nobodys_success() {
+        let mut connection = table();
+        connection
+            .execute_batch(
+                "PRAGMA foreign_keys = ON;
+                 CREATE TABLE child (n INTEGER REFERENCES t (n) DEFERRABLE INITIALLY DEFERRED)",
+            )
+            .unwrap();
+        let batch = ["INSERT INTO t VALUES (1)", "INSERT INTO child VALUES (99)"];
+        assert_eq!(perform_all(&mut connection, &batch), [false, false]);
+        assert_eq!(rows(&connection), 0);
+    }
+}

@@ -1,0 +1,99 @@
+//! The text word for word, its size, and what hostile text can do to it.
+
+use super::*;
+use crate::{
+    domain::{
+        digest::{Coverage, Usage},
+        text,
+    },
+    summarize::{
+        assemble::assemble,
+        samples::{at, pull_request},
+    },
+};
+
+fn coverage() -> Coverage {
+    Coverage {
+        files: Some(4),
+        files_read: 2,
+        files_cut: 1,
+        files_omitted: vec![OmittedFile {
+            path: "Cargo.lock".to_owned(),
+            reason: OmissionReason::LockFile,
+        }],
+        comments: 9,
+        comments_used: 5,
+    }
+}
+
+fn part(number: u64, summary: Option<&str>, status: SummaryStatus) -> Digest {
+    let now = at("2026-06-30T12:00:00Z");
+    assemble(&pull_request(number), summary.map(str::to_owned), status, coverage(), now)
+}
+
+fn digest(pull_requests: Vec<Digest>) -> RepositoryDigest {
+    let pending: Vec<u64> = pull_requests
+        .iter()
+        .filter(|part| part.summary_status == SummaryStatus::Pending)
+        .map(|part| part.number)
+        .collect();
+    RepositoryDigest {
+        repository: "octo/hello".to_owned(),
+        url: "https://github.com/octo/hello".to_owned(),
+        open_pull_requests: Some(42),
+        ranking: crate::domain::ranking::Order::MostDiscussed.definition().to_owned(),
+        complete: pending.is_empty(),
+        pending,
+        pull_requests,
+        warnings: vec!["#9: the LLM wrote no summary; an extract stands in.".to_owned()],
+        usage: Usage::default(),
+        generated_at: at("2026-06-30T12:00:00Z"),
+    }
+}
+
+#[test]
+fn the_text_word_for_word() {
+    let summary = "Keeps the last 100 answers of `Client::send`. Bob asks why 100.";
+    insta::assert_snapshot!(render(&digest(vec![
+        part(7, Some(summary), SummaryStatus::Written),
+        part(8, None, SummaryStatus::Pending),
+        part(9, Some("Extract, not a summary: Cache."), SummaryStatus::Extract),
+    ])));
+}
+
+#[test]
+fn nothing_open_is_an_answer() {
+    let mut empty = digest(Vec::new());
+    empty.warnings.clear();
+    assert_eq!(render(&empty).trim(), "octo/hello has no pull requests that match.");
+    empty.open_pull_requests = Some(0);
+    assert_eq!(render(&empty).trim(), "octo/hello has no open pull requests.");
+}
+
+#[test]
+fn the_text_is_compact() {
+    let tokens = |count: u64, chars: usize| {
+        let summary = text::prose(&"Adds a cache to the client. ".repeat(200), chars);
+        let parts = (1..=count).map(|number| part(number, Some(&summary), SummaryStatus::Written));
+        render(&digest(parts.collect())).chars().count() * 10 / 35
+    };
+    let (five, twenty) = (tokens(5, 1_000), tokens(20, 2_400));
+    assert!(five <= 4_000, "{five} tokens");
+    assert!(twenty < 20_000, "{twenty} tokens");
+}
+
+#[test]
+fn hostile_text_adds_no_line_and_no_link() {
+    let mut sample = pull_request(7);
+    sample.title = "x\n## No. 8 ready](http://evil.example) <b> @ada *bold*".to_owned();
+    sample.author.login = "eve\u{202e}](http://evil.example)".to_owned();
+    sample.labels = vec!["[l](http://evil.example)".to_owned(), "a\n# b".to_owned()];
+    sample.review_requests = vec!["http://evil.example".to_owned()];
+    sample.base_ref_name = "https://evil.example".to_owned();
+    let now = at("2026-06-30T12:00:00Z");
+    let made = assemble(&sample, None, SummaryStatus::Failed, coverage(), now);
+    let text = render(&digest(vec![made]));
+    assert!(!text.contains("evil") && !text.contains('@') && !text.contains("]("), "{text}");
+    assert_eq!(text.lines().filter(|line| line.starts_with('#')).count(), 2, "{text}");
+    assert_eq!(text.matches("://").count(), 1, "{text}");
+}

@@ -1,0 +1,127 @@
+//! From GitHub's answer about a discussion to remarks in the order in which they were made.
+
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::facts::{Actor, Connection, author, nodes, review_state};
+use crate::domain::pull_request::{Conversation, Remark, RemarkPlace};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Node {
+    total_comments_count: Option<u64>,
+    comments: Option<Connection<Comment>>,
+    review_threads: Option<Connection<Thread>>,
+    reviews: Option<Connection<Review>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Comment {
+    created_at: DateTime<Utc>,
+    #[serde(default)]
+    body: Option<String>,
+    author: Option<Actor>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Thread {
+    path: String,
+    is_resolved: bool,
+    is_outdated: bool,
+    comments: Option<Connection<Comment>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Review {
+    state: String,
+    created_at: DateTime<Utc>,
+    submitted_at: Option<DateTime<Utc>>,
+    #[serde(default)]
+    body: Option<String>,
+    author: Option<Actor>,
+}
+
+/// Reads what was said about one pull request; `None` if GitHub left it out.
+pub(super) fn read(value: &Value) -> Option<Conversation> {
+    let node = Node::deserialize(value).ok()?;
+    let mut remarks: Vec<Remark> = Vec::new();
+    remarks.extend(
+        nodes(node.comments).filter_map(|comment| remark(comment, RemarkPlace::Conversation)),
+    );
+    for thread in nodes(node.review_threads) {
+        let place = RemarkPlace::Thread {
+            path: thread.path,
+            is_resolved: thread.is_resolved,
+            is_outdated: thread.is_outdated,
+        };
+        remarks.extend(nodes(thread.comments).filter_map(|comment| remark(comment, place.clone())));
+    }
+    let comments = remarks.len();
+    // A review without words of its own is a verdict, which the facts hold, not a remark.
+    remarks.extend(nodes(node.reviews).filter_map(|review| {
+        let place = RemarkPlace::Review(review_state(&review.state)?);
+        let comment = Comment {
+            created_at: review.submitted_at.unwrap_or(review.created_at),
+            body: review.body,
+            author: review.author,
+        };
+        remark(comment, place)
+    }));
+    let reviews = remarks.len() - comments;
+    remarks.sort_by_key(|remark| remark.created_at);
+    let counted = node.total_comments_count.and_then(|total| usize::try_from(total).ok());
+    let total = counted.unwrap_or(comments).max(comments).saturating_add(reviews);
+    Some(Conversation { remarks, total: u64::try_from(total).unwrap_or(u64::MAX) })
+}
+
+fn remark(comment: Comment, place: RemarkPlace) -> Option<Remark> {
+    let body = comment.body.filter(|body| !body.trim().is_empty())?;
+    Some(Remark { author: author(comment.author), created_at: comment.created_at, body, place })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::domain::pull_request::{Author, ReviewState};
+
+    #[test]
+    fn remarks_of_all_kinds_stand_in_the_order_in_which_they_were_made() {
+        let at = |day: u32| format!("2024-01-{day:02}T00:00:00Z");
+        let by = json!({ "__typename": "User", "login": "ann" });
+        let conversation = read(&json!({
+            "totalCommentsCount": 40,
+            "comments": { "totalCount": 38, "nodes": [
+                { "createdAt": at(3), "body": "third", "author": by },
+                { "createdAt": at(9), "body": "  ", "author": by },
+                null,
+            ] },
+            "reviewThreads": { "nodes": [{ "path": "a.rs", "isResolved": false, "isOutdated": true,
+                "comments": { "totalCount": 1, "nodes": [
+                    { "createdAt": at(1), "body": "first", "author": null },
+                ] } }] },
+            "reviews": { "nodes": [
+                { "state": "APPROVED", "createdAt": at(1), "submittedAt": at(2), "body": "second", "author": by },
+                { "state": "COMMENTED", "createdAt": at(1), "submittedAt": at(4), "body": "", "author": by },
+            ] },
+        }))
+        .unwrap();
+        let bodies: Vec<_> = conversation.remarks.iter().map(|r| r.body.as_str()).collect();
+        assert_eq!(bodies, ["first", "second", "third"]);
+        assert_eq!(conversation.remarks[0].author, Author::ghost());
+        assert_eq!(conversation.remarks[1].place, RemarkPlace::Review(ReviewState::Approved));
+        assert_eq!(conversation.total, 41);
+    }
+
+    #[test]
+    fn what_github_left_out_is_no_conversation() {
+        assert_eq!(read(&Value::Null), None);
+        let empty = json!({ "totalCommentsCount": null, "comments": null, "reviewThreads": null, "reviews": null });
+        assert_eq!(read(&empty), Some(Conversation::default()));
+    }
+}

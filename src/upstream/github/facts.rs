@@ -1,0 +1,337 @@
+//! From GitHub's answer about a pull request to our facts. Null stays unknown.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::graphql::Gaps;
+use crate::domain::pull_request::{
+    Author, CheckState, Checks, Mergeable, PullRequest, Review, ReviewDecision, ReviewState,
+};
+
+/// A GraphQL connection; every level of it may be null.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Connection<T> {
+    #[serde(default)]
+    pub(super) total_count: Option<u64>,
+    nodes: Option<Vec<Option<T>>>,
+}
+
+impl<T> Connection<T> {
+    /// Its nodes without those that are null.
+    pub(super) fn into_nodes(self) -> impl Iterator<Item = T> {
+        self.nodes.into_iter().flatten().flatten()
+    }
+}
+
+/// The nodes of a connection that may be missing altogether.
+pub(super) fn nodes<T>(connection: Option<Connection<T>>) -> impl Iterator<Item = T> {
+    connection.into_iter().flat_map(Connection::into_nodes)
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Actor {
+    #[serde(rename = "__typename")]
+    typename: Option<String>,
+    login: String,
+}
+
+impl Actor {
+    fn is_bot(&self) -> bool {
+        self.typename.as_deref() == Some("Bot") || self.login.ends_with("[bot]")
+    }
+}
+
+/// Who wrote it; null is a deleted account.
+pub(super) fn author(actor: Option<Actor>) -> Author {
+    actor.map_or_else(Author::ghost, |actor| Author { is_bot: actor.is_bot(), login: actor.login })
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Node {
+    number: u64,
+    title: String,
+    url: String,
+    #[serde(default)]
+    body: Option<String>,
+    is_draft: bool,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+    author: Option<Actor>,
+    base_ref_name: String,
+    base_ref_oid: Option<String>,
+    head_ref_oid: String,
+    additions: Option<u64>,
+    deletions: Option<u64>,
+    changed_files: Option<u64>,
+    total_comments_count: Option<u64>,
+    comments: Connection<Activity>,
+    reviews: Option<Connection<Activity>>,
+    review_decision: Option<String>,
+    latest_opinionated_reviews: Option<Connection<ReviewNode>>,
+    review_requests: Option<Connection<ReviewRequest>>,
+    review_threads: Option<Connection<Thread>>,
+    mergeable: Option<String>,
+    is_in_merge_queue: Option<bool>,
+    auto_merge_request: Option<Value>,
+    labels: Option<Connection<Label>>,
+    commits: Option<Connection<PullRequestCommit>>,
+    status_check_rollup: Option<Rollup>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Activity {
+    #[serde(alias = "createdAt", alias = "submittedAt")]
+    at: Option<DateTime<Utc>>,
+    author: Option<Actor>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ReviewNode {
+    state: String,
+    submitted_at: Option<DateTime<Utc>>,
+    author: Option<Actor>,
+    commit: Option<Oid>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Oid {
+    oid: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ReviewRequest {
+    requested_reviewer: Option<Reviewer>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Reviewer {
+    login: Option<String>,
+    combined_slug: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Thread {
+    is_resolved: bool,
+}
+
+#[derive(Debug, Deserialize)]
+struct Label {
+    name: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct PullRequestCommit {
+    commit: Commit,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Commit {
+    committed_date: DateTime<Utc>,
+    message_headline: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Rollup {
+    state: Option<String>,
+    contexts: Option<Contexts>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Contexts {
+    check_run_counts_by_state: Option<Vec<StateCount>>,
+    status_context_counts_by_state: Option<Vec<StateCount>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct StateCount {
+    state: String,
+    count: u32,
+}
+
+/// A pull request that was read, and what there is to say about the reading.
+pub(super) struct Read {
+    pub(super) pull_request: PullRequest,
+    /// GitHub did not say how many review comments there are, so the measure may be too low.
+    pub(super) is_undercounted: bool,
+}
+
+/// GitHub answered that the commit has none.
+const NO_CHECKS: Checks =
+    Checks { state: CheckState::None, passed: Some(0), failed: Some(0), pending: Some(0) };
+
+/// Reads one pull request found at `path`; `None` if GitHub left out what makes it one.
+/// `with_checks` says whether the checks were asked for.
+pub(super) fn read(value: &Value, path: &[&str], gaps: &Gaps, with_checks: bool) -> Option<Read> {
+    let node = Node::deserialize(value).ok()?;
+    let is_gap = |field: &str| {
+        let field_path: Vec<&str> = path.iter().copied().chain([field]).collect();
+        gaps.contains(&field_path)
+    };
+    let conversation_comments = node.comments.total_count?;
+    let author = author(node.author);
+    let commit = nodes(node.commits).last().map(|last| last.commit);
+    let head_committed_at = commit.as_ref().map(|commit| commit.committed_date);
+    let pushed_at = commit
+        .filter(|commit| !author.is_bot && !is_base_merge(commit))
+        // A commit's date is its author's claim; GitHub's own clock bounds it.
+        .map(|commit| commit.committed_date.min(node.updated_at));
+    let reviews = node.reviews.as_ref().and_then(|reviews| reviews.total_count);
+    let spoke_at = node.comments.into_nodes().chain(nodes(node.reviews));
+    let last_human_activity = spoke_at
+        .filter(|activity| !activity.author.as_ref().is_some_and(Actor::is_bot))
+        .filter_map(|activity| activity.at)
+        .chain(pushed_at)
+        .chain([node.created_at])
+        .max();
+    let checks = match node.status_check_rollup {
+        Some(rollup) => checks(rollup),
+        None if with_checks && !is_gap("statusCheckRollup") => NO_CHECKS,
+        None => Checks::UNKNOWN,
+    };
+    let pull_request = PullRequest {
+        number: node.number,
+        title: node.title,
+        url: node.url,
+        body: node.body.unwrap_or_default(),
+        author,
+        is_draft: node.is_draft,
+        created_at: node.created_at,
+        updated_at: node.updated_at,
+        base_ref_name: node.base_ref_name,
+        base_ref_oid: node.base_ref_oid,
+        head_ref_oid: node.head_ref_oid,
+        head_committed_at,
+        additions: node.additions,
+        deletions: node.deletions,
+        changed_files: node.changed_files,
+        conversation_comments,
+        review_comments: node
+            .total_comments_count
+            .map_or(0, |total| total.saturating_sub(conversation_comments)),
+        reviews: reviews.unwrap_or_default(),
+        unresolved_threads: unresolved(node.review_threads),
+        review_decision: decision(node.review_decision.as_deref(), is_gap("reviewDecision")),
+        latest_reviews: nodes(node.latest_opinionated_reviews).filter_map(review).collect(),
+        review_requests: nodes(node.review_requests)
+            .filter_map(|request| request.requested_reviewer)
+            .filter_map(|reviewer| reviewer.login.or(reviewer.combined_slug))
+            .collect(),
+        mergeable: match node.mergeable.as_deref() {
+            Some("MERGEABLE") => Mergeable::Mergeable,
+            Some("CONFLICTING") => Mergeable::Conflicting,
+            _ => Mergeable::Unknown,
+        },
+        is_in_merge_queue: node.is_in_merge_queue,
+        auto_merge: (!is_gap("autoMergeRequest")).then_some(node.auto_merge_request.is_some()),
+        checks,
+        labels: nodes(node.labels).map(|label| label.name).collect(),
+        last_human_activity,
+    };
+    Some(Read { pull_request, is_undercounted: node.total_comments_count.is_none() })
+}
+
+/// Whether the commit only brings the base branch in (the button "Update branch"): no progress.
+fn is_base_merge(commit: &Commit) -> bool {
+    commit.message_headline.as_ref().is_some_and(|headline| {
+        headline.starts_with("Merge branch '") || headline.starts_with("Merge remote-tracking ")
+    })
+}
+
+/// Counts only when all threads were seen; a part of them would be a wrong number.
+fn unresolved(threads: Option<Connection<Thread>>) -> Option<u64> {
+    let threads = threads?;
+    let total = threads.total_count?;
+    let seen: Vec<Thread> = threads.into_nodes().collect();
+    let is_exact = u64::try_from(seen.len()).ok()? >= total;
+    let open = seen.iter().filter(|thread| !thread.is_resolved).count();
+    if is_exact { u64::try_from(open).ok() } else { None }
+}
+
+fn decision(decision: Option<&str>, is_gap: bool) -> ReviewDecision {
+    match decision {
+        Some("APPROVED") => ReviewDecision::Approved,
+        Some("CHANGES_REQUESTED") => ReviewDecision::ChangesRequested,
+        Some("REVIEW_REQUIRED") => ReviewDecision::ReviewRequired,
+        None if !is_gap => ReviewDecision::None,
+        _ => ReviewDecision::Unknown,
+    }
+}
+
+/// The verdict of a review; `None` for one that we do not know.
+pub(super) fn review_state(state: &str) -> Option<ReviewState> {
+    match state {
+        "APPROVED" => Some(ReviewState::Approved),
+        "CHANGES_REQUESTED" => Some(ReviewState::ChangesRequested),
+        "COMMENTED" => Some(ReviewState::Commented),
+        "DISMISSED" => Some(ReviewState::Dismissed),
+        "PENDING" => Some(ReviewState::Pending),
+        _ => None,
+    }
+}
+
+fn review(node: ReviewNode) -> Option<Review> {
+    Some(Review {
+        state: review_state(&node.state)?,
+        author: author(node.author),
+        submitted_at: node.submitted_at,
+        commit: node.commit.map(|commit| commit.oid),
+    })
+}
+
+/// From counts by state; where GitHub gave none, from its own verdict.
+fn checks(rollup: Rollup) -> Checks {
+    let counted = rollup.contexts.and_then(|contexts| {
+        let mut all = contexts.check_run_counts_by_state?;
+        all.extend(contexts.status_context_counts_by_state?);
+        count(&all)
+    });
+    let Some(counts) = counted else {
+        let state = match rollup.state.as_deref() {
+            Some("SUCCESS") => CheckState::Passing,
+            Some("FAILURE" | "ERROR") => CheckState::Failing,
+            Some("PENDING" | "EXPECTED") => CheckState::Pending,
+            _ => CheckState::Unknown,
+        };
+        return Checks { state, ..Checks::UNKNOWN };
+    };
+    let [passed, failed, pending] =
+        ["passed", "failed", "pending"].map(|kind| counts.get(kind).copied().unwrap_or_default());
+    let state = match (failed, pending, passed) {
+        (1.., _, _) => CheckState::Failing,
+        (0, 1.., _) => CheckState::Pending,
+        (0, 0, 1..) => CheckState::Passing,
+        (0, 0, 0) => CheckState::None,
+    };
+    Checks { state, passed: Some(passed), failed: Some(failed), pending: Some(pending) }
+}
+
+/// `None` if there is a state that we do not know: then no count is right.
+fn count(states: &[StateCount]) -> Option<BTreeMap<&'static str, u32>> {
+    let mut counts = BTreeMap::new();
+    for StateCount { state, count } in states {
+        let kind = match state.as_str() {
+            "SUCCESS" | "NEUTRAL" | "SKIPPED" => "passed",
+            "FAILURE" | "ERROR" | "CANCELLED" | "TIMED_OUT" | "ACTION_REQUIRED"
+            | "STARTUP_FAILURE" => "failed",
+            "PENDING" | "EXPECTED" | "QUEUED" | "IN_PROGRESS" | "WAITING" | "STALE" => "pending",
+            _ => return None,
+        };
+        let sum: &mut u32 = counts.entry(kind).or_default();
+        *sum = sum.saturating_add(*count);
+    }
+    Some(counts)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,245 @@
+//! One request and its answer, between async-openai and our transport.
+//!
+//! The crate is only ever handed answers that it can read: everything else ends here as a
+//! [`Refusal`], so that no text of a server reaches its log or its errors. Compatible servers leave
+//! out fields that the crate insists on; what we need is read leniently and written anew.
+
+use std::{error::Error, fmt, time::Duration};
+
+use async_openai::{
+    Client,
+    config::Config,
+    error::OpenAIError,
+    middleware::HttpRequestFactory,
+    types::chat::{CreateChatCompletionRequest, CreateChatCompletionResponse},
+};
+use axum::http;
+use reqwest::{
+    RequestBuilder, StatusCode, Url,
+    header::{AUTHORIZATION, HeaderMap, HeaderValue},
+};
+use secrecy::ExposeSecret as _;
+use serde_json::{Value, json};
+use tower::service_fn;
+
+use super::{Completion, Inner};
+use crate::{
+    domain::{Failure, FailureCode, Secret},
+    upstream::transport::{
+        Answer, BodyCap, Call, Dispatch, Purpose, Retry, Transport, TransportError,
+    },
+};
+
+/// A summary has a few kilobytes; an answer beyond this is none.
+const MAX_ANSWER_BYTES: usize = 1_000_000;
+
+/// Address and key, without a look at the environment.
+#[derive(Clone)]
+pub(super) struct Endpoint {
+    base: String,
+    query: Vec<(String, String)>,
+    key: Secret,
+}
+
+impl Endpoint {
+    pub(super) fn new(base: &Url, key: Option<Secret>) -> Self {
+        // Azure wants `?api-version=…` on every request; it is part of its base address here.
+        let query = base.query_pairs().into_owned().collect();
+        let mut address = base.clone();
+        address.set_query(None);
+        address.set_fragment(None);
+        let base = address.as_str().trim_end_matches('/').to_owned();
+        Self { base, query, key: key.unwrap_or_else(|| Secret::from("")) }
+    }
+}
+
+impl Config for Endpoint {
+    fn headers(&self) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        let key = self.key.expose_secret();
+        if !key.is_empty()
+            && let Ok(mut value) = HeaderValue::try_from(format!("Bearer {key}"))
+        {
+            value.set_sensitive(true);
+            headers.insert(AUTHORIZATION, value);
+        }
+        headers
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.base)
+    }
+
+    fn query(&self) -> Vec<(&str, &str)> {
+        self.query.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
+    }
+
+    fn api_base(&self) -> &str {
+        &self.base
+    }
+
+    fn api_key(&self) -> &Secret {
+        &self.key
+    }
+}
+
+/// Why there is no completion. Holds no text of the server.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    /// No answer.
+    Transport(TransportError),
+    /// A 400 that names this parameter.
+    Parameter(String),
+    /// Another bad status, and when to come back.
+    Status(StatusCode, Option<Duration>),
+    /// Not a chat completion.
+    Unreadable,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Transport(error) => write!(f, "{error}"),
+            Self::Parameter(name) => write!(f, "the parameter {name} is refused"),
+            Self::Status(status, _) => write!(f, "status {}", status.as_u16()),
+            Self::Unreadable => f.write_str("the answer is not a chat completion"),
+        }
+    }
+}
+
+impl Error for Refusal {}
+
+impl From<Refusal> for Box<Failure> {
+    fn from(refusal: Refusal) -> Self {
+        let (code, detail) = match &refusal {
+            Refusal::Status(status, _) if matches!(status.as_u16(), 401 | 403) => {
+                (FailureCode::LlmRejectedUs, "The LLM refuses this server's key.")
+            }
+            Refusal::Status(StatusCode::NOT_FOUND, _) => (
+                FailureCode::LlmRejectedUs,
+                "The LLM knows no such model, or its address is wrong.",
+            ),
+            Refusal::Status(StatusCode::TOO_MANY_REQUESTS, _) => {
+                (FailureCode::LlmUnavailable, "The LLM is asked too much at the moment.")
+            }
+            Refusal::Transport(TransportError::TimedOut) => {
+                (FailureCode::LlmUnavailable, "The LLM did not answer in time.")
+            }
+            Refusal::Transport(_) | Refusal::Parameter(_) | Refusal::Status(..) => {
+                (FailureCode::LlmUnavailable, "The LLM did not answer as it should.")
+            }
+            Refusal::Unreadable => {
+                (FailureCode::LlmUnavailable, "The LLM's answer could not be read.")
+            }
+        };
+        let mut failure = Failure::new(code, detail);
+        if let Refusal::Status(_, Some(wait)) = &refusal {
+            failure = failure.retry_after(*wait);
+        }
+        failure.caused_by(refusal)
+    }
+}
+
+impl Inner {
+    /// Sends one request through async-openai and back.
+    pub(super) async fn ask(
+        &self,
+        request: CreateChatCompletionRequest,
+        call: &Call,
+    ) -> Result<Completion, Refusal> {
+        let (transport, drafting, call) =
+            (self.transport.clone(), self.drafting.clone(), call.clone());
+        let service = service_fn(move |draft: HttpRequestFactory| {
+            let (transport, drafting, call) = (transport.clone(), drafting.clone(), call.clone());
+            async move {
+                let request = RequestBuilder::from_parts(drafting, draft.build().await?);
+                let answer = exchange(&transport, request, &call).await;
+                answer.map_err(|refusal| OpenAIError::Boxed(Box::new(refusal)))
+            }
+        });
+        let client =
+            Client::build(self.drafting.clone(), self.endpoint.clone()).with_http_service(service);
+        match client.chat().create(request).await {
+            Ok(response) => Ok(completion(response)),
+            Err(OpenAIError::Boxed(error)) => {
+                Err(error.downcast::<Refusal>().map_or(Refusal::Unreadable, |refusal| *refusal))
+            }
+            // Its text may quote the answer: it goes no further.
+            Err(_) => Err(Refusal::Unreadable),
+        }
+    }
+}
+
+fn completion(response: CreateChatCompletionResponse) -> Completion {
+    let usage =
+        response.usage.map_or((0, 0), |usage| (usage.prompt_tokens, usage.completion_tokens));
+    let text = response.choices.into_iter().next().and_then(|choice| choice.message.content);
+    Completion {
+        text: text.unwrap_or_default(),
+        prompt_tokens: usage.0.into(),
+        completion_tokens: usage.1.into(),
+    }
+}
+
+async fn exchange(
+    transport: &Transport,
+    request: RequestBuilder,
+    call: &Call,
+) -> Result<reqwest::Response, Refusal> {
+    let dispatch = Dispatch {
+        retry: Retry::Safe,
+        cap: BodyCap::Whole(MAX_ANSWER_BYTES),
+        purpose: Purpose::Other,
+    };
+    let answer = transport.send(request, dispatch, call).await.map_err(Refusal::Transport)?;
+    if !answer.status.is_success() {
+        return Err(refusal(&answer));
+    }
+    let body = normalized(&answer.body).ok_or(Refusal::Unreadable)?;
+    Ok(http::Response::new(body).into())
+}
+
+fn refusal(answer: &Answer) -> Refusal {
+    if answer.status == StatusCode::BAD_REQUEST {
+        let text = String::from_utf8_lossy(&answer.body);
+        for (word, parameter) in [
+            ("temperature", "temperature"),
+            ("max_tokens", "max_tokens"),
+            ("max_completion_tokens", "max_tokens"),
+        ] {
+            if text.contains(word) {
+                return Refusal::Parameter(parameter.to_owned());
+            }
+        }
+    }
+    Refusal::Status(answer.status, answer.retry_after())
+}
+
+/// The answer with every field that the crate wants, from what compatible servers really send.
+fn normalized(body: &[u8]) -> Option<String> {
+    let answer: Value = serde_json::from_slice(body).ok()?;
+    let content = answer.pointer("/choices/0/message")?.get("content");
+    let text = match content {
+        Some(Value::String(text)) => text.clone(),
+        // Some servers answer in parts.
+        Some(Value::Array(parts)) => {
+            parts.iter().filter_map(|part| part.get("text")?.as_str()).collect()
+        }
+        _ => String::new(),
+    };
+    let count = |name: &str| {
+        let tokens = answer.get("usage").and_then(|usage| usage.get(name)).and_then(Value::as_u64);
+        u32::try_from(tokens.unwrap_or(0)).unwrap_or(u32::MAX)
+    };
+    let (prompt, written) = (count("prompt_tokens"), count("completion_tokens"));
+    let answer = json!({
+        "id": "", "created": 0, "model": "", "object": "chat.completion",
+        "choices": [{ "index": 0, "message": { "role": "assistant", "content": text } }],
+        "usage": {
+            "prompt_tokens": prompt,
+            "completion_tokens": written,
+            "total_tokens": prompt.saturating_add(written),
+        },
+    });
+    Some(answer.to_string())
+}

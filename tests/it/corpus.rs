@@ -1,0 +1,122 @@
+//! The corpus of real pull requests, read in place when it is there, and the measure of a packing:
+//! which of the identifiers and paths that the author names are left.
+
+use std::{collections::BTreeSet, path::PathBuf};
+
+use pr_summarizer::domain::pull_request::{ChangeType, Diff, FileDiff};
+
+/// One squash-merged pull request.
+pub(crate) struct Sample {
+    /// What `git show` printed.
+    pub(crate) raw: String,
+    /// The same, file by file.
+    pub(crate) diff: Diff,
+    /// Words of title and body that the diff contains.
+    pub(crate) named: BTreeSet<String>,
+}
+
+/// All samples in which the author names something; `None` where there is no corpus.
+pub(crate) fn load() -> Option<Vec<Sample>> {
+    #[expect(clippy::disallowed_methods, reason = "where the corpus lies is the machine's matter")]
+    let folder = std::env::var("CORPUS").map_or_else(
+        |_| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/corpus"),
+        PathBuf::from,
+    );
+    let lines = std::fs::read_to_string(folder.join("pull_requests.jsonl")).ok()?;
+    let samples = lines.lines().filter_map(|line| {
+        let sample: serde_json::Value = serde_json::from_str(line).ok()?;
+        let text = |field: &str| -> Option<String> {
+            Some(sample.get(field)?.as_str().unwrap_or_default().to_owned())
+        };
+        let raw = text("diff")?;
+        let mut named = identifiers(&format!("{}\n{}", text("title")?, text("body")?));
+        named.retain(|word| raw.contains(word));
+        Some(Sample { diff: parse(&raw), raw, named })
+    });
+    Some(samples.filter(|sample| !sample.named.is_empty()).collect())
+}
+
+/// Of all words that authors named, the share (in percent) that `packed` still shows.
+pub(crate) fn recall(samples: &[Sample], packed: impl Fn(&Sample) -> String) -> f64 {
+    let (mut found, mut all) = (0.0, 0.0);
+    for sample in samples {
+        let text = packed(sample);
+        for word in &sample.named {
+            all += 1.0;
+            found += f64::from(u8::from(text.contains(word)));
+        }
+    }
+    100.0 * found / f64::max(all, 1.0)
+}
+
+/// Cuts the head, as one would without thinking.
+pub(crate) fn head(sample: &Sample, budget: usize) -> String {
+    sample.raw.chars().take(budget).collect()
+}
+
+/// Words with an underscore, an inner capital or a digit, words in backticks, and paths.
+fn identifiers(text: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for (n, part) in text.split('`').enumerate() {
+        let in_code = n % 2 == 1 && part.len() <= 60 && !part.contains('\n');
+        for word in part.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')) {
+            let inner = word.trim_matches('_');
+            let shaped = inner.contains('_')
+                || inner.as_bytes().windows(2).any(|pair| match pair {
+                    [a, b] if a.is_ascii_lowercase() => {
+                        b.is_ascii_uppercase() || b.is_ascii_digit()
+                    }
+                    [a, b] => a.is_ascii_uppercase() && b.is_ascii_digit(),
+                    _ => false,
+                });
+            if word.len() > 3 && (shaped || in_code) {
+                found.insert(word.to_owned());
+            }
+        }
+        for path in part.split(|c: char| !(c.is_ascii_alphanumeric() || "_./-".contains(c))) {
+            let path = path.trim_matches(['.', '/', '-']);
+            if path.len() > 3
+                && path.contains('/')
+                && path.contains(|c: char| c.is_ascii_alphabetic())
+            {
+                found.insert(path.to_owned());
+            }
+        }
+    }
+    found
+}
+
+/// Enough of the unified diff format for the corpus.
+fn parse(raw: &str) -> Diff {
+    let files = raw.split("\ndiff --git ").map(|part| {
+        let part = part.strip_prefix("diff --git ").unwrap_or(part);
+        let (head, hunks) = match part.split_once("\n@@") {
+            Some((head, hunks)) => (head, Some(format!("@@{hunks}"))),
+            None => (part, None),
+        };
+        let header = |name: &str| {
+            head.lines().find_map(|line| line.strip_prefix(name)).map(ToOwned::to_owned)
+        };
+        let first = head.lines().next().unwrap_or_default();
+        let path = first.rsplit(" b/").next().unwrap_or_default().to_owned();
+        let count = |sign: char| {
+            hunks.iter().flat_map(|p| p.lines()).filter(|l| l.starts_with(sign)).count() as u64
+        };
+        let previous_path = header("rename from ");
+        FileDiff {
+            change: match () {
+                () if head.contains("\nnew file") => ChangeType::Added,
+                () if head.contains("\ndeleted file") => ChangeType::Deleted,
+                () if previous_path.is_some() => ChangeType::Renamed,
+                () => ChangeType::Modified,
+            },
+            previous_path,
+            additions: count('+'),
+            deletions: count('-'),
+            is_binary: head.contains("\nBinary files") || head.contains("\nGIT binary"),
+            path,
+            patch: hunks,
+        }
+    });
+    Diff { files: files.collect(), is_truncated: false }
+}

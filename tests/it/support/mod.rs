@@ -1,0 +1,7 @@
+//! The real server among the fake worlds, and clients that talk to it over real HTTP.
+
+mod agent;
+mod server;
+
+pub use agent::{Agent, Answer};
+pub use server::Server;
