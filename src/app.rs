@@ -13,7 +13,7 @@ use crate::{
     identity::{AccountLinking, Keyring, LinkingSettings, Sessions, Sweeper, linking::Accounts},
     mcp::{self, McpParts, McpSettings, RunningCalls},
     store::Store,
-    summarize::{SummarizeSettings, Summarizer},
+    summarize::{SummarizeSettings, Summarizer, governor::GovernorLimits, writing::WritingLimits},
     upstream::{
         github::{GitHub, GitHubTokenSettings},
         llm::{Llm, LlmSettings},
@@ -99,6 +99,7 @@ impl App {
                 local_key: prepared.local_key,
                 summary_deadline: settings.summaries.deadline,
                 llm_host: llm.as_ref().map(|llm| llm.host().to_owned()),
+                llm_reads_private: settings.llm.reads_private,
             },
             linking: linking.clone(),
             sessions: Sessions::new(
@@ -107,15 +108,7 @@ impl App {
                 clock.clone(),
                 entropy.clone(),
             ),
-            summarizer: Summarizer::new(
-                SummarizeSettings {
-                    deadline: settings.summaries.deadline,
-                    diff_budget_chars: settings.summaries.diff_budget_chars,
-                    ..SummarizeSettings::default()
-                },
-                llm,
-                clock.clone(),
-            ),
+            summarizer: Summarizer::new(summaries(&settings), llm, clock.clone(), stop.clone()),
             keyring,
             stop: stop.clone(),
         })?;
@@ -208,18 +201,31 @@ fn accounts(access: &Access, transport: &Transport, clock: &Arc<dyn Clock>) -> A
     }
 }
 
+fn summaries(settings: &Settings) -> SummarizeSettings {
+    SummarizeSettings {
+        deadline: settings.summaries.deadline,
+        diff_budget_chars: settings.summaries.diff_budget_chars,
+        llm_reads_private: settings.llm.reads_private,
+        governor: GovernorLimits {
+            daily_tokens: settings.llm.daily_tokens,
+            ..GovernorLimits::default()
+        },
+        ..SummarizeSettings::default()
+    }
+}
+
 /// No key and no address: nobody writes, and extracts stand in.
 fn llm(settings: &Settings, entropy: Arc<dyn Entropy>) -> Result<Option<Llm>> {
     let llm = &settings.llm;
     if llm.base_url.is_none() && llm.api_key.is_none() {
         return Ok(None);
     }
-    let deadline = settings.summaries.deadline;
     let settings = LlmSettings {
         base_url: llm.base_url.clone(),
         api_key: llm.api_key.clone(),
         model: llm.model.clone(),
-        answer_timeout: deadline,
+        // Whoever asked has left by then; the next call finds what came of it.
+        answer_timeout: WritingLimits::default().time,
     };
     Llm::new(settings, entropy).map(Some)
 }

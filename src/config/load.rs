@@ -117,11 +117,11 @@ fn access(reader: &mut Reader<'_>, warnings: &mut Vec<String>) -> Option<Access>
 }
 
 fn llm(reader: &mut Reader<'_>, warnings: &mut Vec<String>) -> Option<LlmSettings> {
-    let settings = LlmSettings {
-        api_key: reader.read("OPENAI_API_KEY", values::secret),
-        base_url: reader.read("OPENAI_BASE_URL", values::upstream),
-        model: reader.read("OPENAI_MODEL", values::text)?,
-    };
+    let api_key = reader.read("OPENAI_API_KEY", values::secret);
+    let base_url = reader.read("OPENAI_BASE_URL", values::llm);
+    let model = reader.read("OPENAI_MODEL", values::text);
+    let reads_private = reader.read("LLM_PRIVATE", values::switch);
+    let daily_tokens = reader.read("LLM_DAILY_TOKENS", values::number(1_000..=u64::MAX));
     if !reader.is_set("OPENAI_API_KEY") && !reader.is_set("OPENAI_BASE_URL") {
         warnings.push(
             "No language model: answers hold extracts in place of written summaries. Set \
@@ -129,7 +129,13 @@ fn llm(reader: &mut Reader<'_>, warnings: &mut Vec<String>) -> Option<LlmSetting
                 .to_owned(),
         );
     }
-    Some(settings)
+    Some(LlmSettings {
+        base_url,
+        api_key,
+        model: model?,
+        reads_private: reads_private?,
+        daily_tokens,
+    })
 }
 
 fn listen(reader: &mut Reader<'_>) -> Option<SocketAddr> {

@@ -106,6 +106,10 @@ pub struct LlmSettings {
     pub api_key: Option<Secret>,
     /// The model's name.
     pub model: String,
+    /// It may read repositories that are not known to be public.
+    pub reads_private: bool,
+    /// Tokens that each caller may cost in a day; `None` is no limit.
+    pub daily_tokens: Option<u64>,
 }
 
 /// How long a call may take, and how much it may read.

@@ -26,6 +26,9 @@ fn scalekit() -> Vec<(&'static str, &'static str)> {
     ]
 }
 
+/// Every request to Azure names the version of its API.
+const AZURE: &str = "https://a.openai.azure.com/openai/deployments/small?api-version=2024-10-21";
+
 type Pairs = Vec<(&'static str, &'static str)>;
 
 fn with(mut base: Pairs, more: &[(&'static str, &'static str)]) -> Environment {
@@ -53,6 +56,7 @@ fn a_token_alone_is_enough() {
     assert_eq!(settings.summaries.deadline.as_secs(), 45);
     assert_eq!(settings.summaries.diff_budget_chars, 14_000);
     assert_eq!(settings.llm.model, "gpt-4.1-mini");
+    assert_eq!((settings.llm.reads_private, settings.llm.daily_tokens), (true, None));
     assert_eq!(settings.log, LogSettings { format: LogFormat::Text, filter: None });
     assert!(matches!(&settings.local_key, LocalKey::Required(KeySource::File(path))
         if path.ends_with("local-key")));
@@ -70,6 +74,8 @@ fn scalekit_gives_each_session_its_own_person() {
         ),
         ("STORE_URL", "memory:"),
         ("OPENAI_BASE_URL", "http://127.0.0.1:11434/v1"),
+        ("LLM_PRIVATE", "off"),
+        ("LLM_DAILY_TOKENS", "250000"),
         ("ALLOWED_ORIGINS", "https://inspector.example, http://localhost:6274/"),
         ("LOG_FORMAT", "json"),
         ("RUST_LOG", "debug,hyper=info"),
@@ -85,6 +91,7 @@ fn scalekit_gives_each_session_its_own_person() {
     assert_eq!(keys.previous[0].expose_secret(), SECRET);
     assert_eq!(settings.store, StoreLocation::Memory);
     assert_eq!(settings.allowed_origins, ["https://inspector.example", "http://localhost:6274"]);
+    assert_eq!((settings.llm.reads_private, settings.llm.daily_tokens), (false, Some(250_000)));
     assert_eq!(settings.log.filter.as_deref(), Some("debug,hyper=info"));
     assert!(settings.warnings.is_empty(), "{:?}", settings.warnings);
 }
@@ -153,7 +160,21 @@ fn each_bad_value_is_a_problem_of_its_variable() {
         ("ALLOWED_ORIGINS", &["*", "null", "https://a.example/x", "http://a.example"]),
         ("SUMMARY_DEADLINE_SECONDS", &["4", "301", "45s", "1e2"]),
         ("DIFF_BUDGET_CHARS", &["999", "200001", "-5"]),
-        ("OPENAI_BASE_URL", &["http://llm.example/v1", "https://u:p@llm.example", "llm"]),
+        ("LLM_PRIVATE", &["OFF", "no", "false"]),
+        ("LLM_DAILY_TOKENS", &["0", "999", "-1", "1e6", "unlimited"]),
+        (
+            "OPENAI_BASE_URL",
+            &[
+                "http://llm.example/v1",
+                "https://u:p@llm.example",
+                "llm",
+                "https://llm.example/v1?key=canary",
+                "https://llm.example/v1?api-version=1&key=canary",
+                "https://llm.example/v1?api-version=1#x",
+                "https://llm.example/v1?api-version=",
+                "https://llm.example/v1?",
+            ],
+        ),
         ("OPENAI_API_KEY", &["sk-a sk-b", "sk-\u{fc}"]),
         ("GITHUB_API_URL", &["http://ghe.example/api/v3", "https://ghe.example/?a=1"]),
         ("GITHUB_TOKEN", &["ghp_a\nghp_b"]),
@@ -184,6 +205,7 @@ fn good_values_are_no_problem() {
         ("STORE_URL", &["sqlite:", "sqlite:x.db", "sqlite:///var/x.db", "sqlite:/x", "memory:"]),
         ("GITHUB_API_URL", &["https://ghe.example/api/v3", "http://127.0.0.1:9/api/v3"]),
         ("AUTH_MODE", &["single-user"]),
+        ("OPENAI_BASE_URL", &["https://llm.example/v1", "http://127.0.0.1:9", AZURE]),
     ];
     for (variable, values) in cases {
         for value in *values {

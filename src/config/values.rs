@@ -2,6 +2,7 @@
 //! the text itself, because what was put into the wrong variable may be a secret.
 
 use std::{
+    borrow::Cow,
     net::{IpAddr, Ipv4Addr},
     ops::RangeInclusive,
     path::PathBuf,
@@ -9,10 +10,13 @@ use std::{
 };
 
 use secrecy::ExposeSecret as _;
-use url::{Host, Url};
+use url::Url;
 
 use super::settings::{LogFormat, SessionKeys};
-use crate::domain::{AuthMode, Secret};
+use crate::{
+    domain::{AuthMode, Secret},
+    upstream::transport::is_loopback,
+};
 
 /// The shortest secret, in bytes.
 const MIN_SECRET_BYTES: usize = 32;
@@ -99,8 +103,26 @@ pub(super) fn origins(text: &str) -> Parsed<Vec<String>> {
 /// An upstream's address.
 pub(super) fn upstream(text: &str) -> Parsed<Url> {
     let cure = "Set an address such as https://api.example.com/v1: no user, query or fragment.";
+    address(text, cure, |url| url.query().is_none())
+}
+
+/// The address of a language model. Azure wants `api-version` on every request; nothing else may
+/// stand in the query, because a key in an address would be shown where addresses are.
+pub(super) fn llm(text: &str) -> Parsed<Url> {
+    let cure = "Set an address such as https://api.example.com/v1: no user or fragment, and no \
+                query but Azure's ?api-version=….";
+    address(text, cure, |url| {
+        let is_version = |(name, value): (Cow<'_, str>, Cow<'_, str>)| {
+            name == "api-version" && !value.is_empty()
+        };
+        url.query().is_none_or(|_| url.query_pairs().count() == 1)
+            && url.query_pairs().all(is_version)
+    })
+}
+
+fn address(text: &str, cure: &str, is_fine: impl FnOnce(&Url) -> bool) -> Parsed<Url> {
     let Some(url) = web_url(text) else { return wrong("is not a web address", cure) };
-    if has_user(&url) || url.query().is_some() || url.fragment().is_some() {
+    if has_user(&url) || url.fragment().is_some() || !is_fine(&url) {
         return wrong("holds more than an address", cure);
     }
     require_tls(&url)?;
@@ -140,16 +162,6 @@ fn require_tls(url: &Url) -> Parsed<()> {
         return Ok(());
     }
     wrong("is not encrypted", "Use https://; plain http is for this machine only.")
-}
-
-/// Does the address name this machine?
-pub(super) fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        Some(Host::Domain(name)) => name == "localhost",
-        None => false,
-    }
 }
 
 pub(super) fn auth_mode(text: &str) -> Parsed<AuthMode> {
@@ -219,6 +231,14 @@ pub(super) enum StoreUrl {
     Memory,
     Default,
     File(PathBuf),
+}
+
+pub(super) fn switch(text: &str) -> Parsed<bool> {
+    match text {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => wrong("is neither on nor off", "Set on or off."),
+    }
 }
 
 pub(super) fn log_format(text: &str) -> Parsed<LogFormat> {

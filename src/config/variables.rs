@@ -73,9 +73,21 @@ pub const VARIABLES: &[Variable] = &[
         LLM,
         "OPENAI_BASE_URL",
         Fallback::Described("OpenAI's"),
-        "Anything that speaks chat completions: OpenAI, Azure, LiteLLM, Ollama (`http://127.0.0.1:11434/v1`).",
+        "Anything that speaks chat completions: OpenAI, Azure (with its `?api-version=…`), LiteLLM, Ollama (`http://127.0.0.1:11434/v1`).",
     ),
     plain(LLM, "OPENAI_MODEL", Fallback::Value("gpt-4.1-mini"), "The model's name."),
+    plain(
+        LLM,
+        "LLM_PRIVATE",
+        Fallback::Value("on"),
+        "`off` keeps the text of private repositories away from the language model: they get extracts, and the answer says so.",
+    ),
+    plain(
+        LLM,
+        "LLM_DAILY_TOKENS",
+        Fallback::Described("no limit"),
+        "How many tokens, read and written, each caller may cost in a day (UTC); beyond it they get extracts. From 1000.",
+    ),
     plain(SERVER, "PORT", Fallback::Value("3000"), "The port to listen on."),
     plain(SERVER, "HOST", Fallback::Value("127.0.0.1"), "The loopback address to listen on."),
     plain(

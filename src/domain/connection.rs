@@ -29,6 +29,8 @@ impl AuthMode {
 pub enum GitHubAccess {
     /// Scalekit's proxy adds the person's token to each request.
     ScalekitProxy,
+    /// Scalekit's tools, because the proxy is off: more requests, and fewer facts.
+    ScalekitTools,
     /// `GITHUB_TOKEN`, sent to GitHub directly.
     Token,
 }

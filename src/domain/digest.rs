@@ -41,6 +41,8 @@ pub struct RepositoryDigest {
     pub pending: Vec<u64>,
     /// What the reader should know about how this answer came to be.
     pub warnings: Vec<String>,
+    /// The machine whose LLM was given text of these pull requests; null if it stayed here.
+    pub llm_host: Option<String>,
     /// What this answer cost.
     pub usage: Usage,
     /// When the facts were read.

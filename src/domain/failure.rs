@@ -132,6 +132,10 @@ failure_codes! {
     GitHubUnavailable = "github_unavailable", Upstream, 502,
         agent: "Call again in a minute.",
         human: "Try again in a minute.";
+    /// GitHub refuses the operator's own token; there is no account that a caller could connect.
+    GitHubTokenRejected = "github_token_rejected", Operator, 502,
+        agent: "Tell the user that the operator must set a new GITHUB_TOKEN.",
+        human: "The operator must set a new GITHUB_TOKEN: the present one was revoked, or has expired.";
     /// Scalekit's proxy is switched off for this environment.
     ProxyDisabled = "proxy_disabled", Operator, 503,
         agent: "Tell the user that the operator must have Scalekit enable the proxy for the GitHub connection.",

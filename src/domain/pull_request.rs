@@ -7,6 +7,8 @@ use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::failure::FailureCode;
+
 /// Who wrote something. GitHub answers `null` for deleted accounts: see [`Author::ghost`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Author {
@@ -208,10 +210,10 @@ pub enum RemarkPlace {
     Thread {
         /// The file.
         path: String,
-        /// Somebody marked the thread resolved.
-        is_resolved: bool,
-        /// The lines it was about have changed since.
-        is_outdated: bool,
+        /// Somebody marked the thread resolved; `None` if GitHub did not say.
+        is_resolved: Option<bool>,
+        /// The lines it was about have changed since; `None` if GitHub did not say.
+        is_outdated: Option<bool>,
     },
 }
 
@@ -262,6 +264,9 @@ pub struct FileDiff {
 pub struct Diff {
     /// In GitHub's order.
     pub files: Vec<FileDiff>,
-    /// Not all files are in `files`: GitHub lists at most 3,000, or our own cap cut the answer.
+    /// Not all files are in `files`: GitHub lists at most 3,000, our own cap cut the answer, or
+    /// reading was interrupted.
     pub is_truncated: bool,
+    /// Why reading ended too early; the same request may read more the next time.
+    pub interruption: Option<FailureCode>,
 }

@@ -5,7 +5,7 @@ use std::{cmp::Ordering, collections::BTreeSet};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::pull_request::PullRequest;
+use super::pull_request::{Author, PullRequest};
 
 /// How the list of pull requests is ordered.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -37,15 +37,44 @@ impl Order {
         }
     }
 
+    /// The same where GitHub's own order has chosen which are listed.
+    pub fn definition_among_chosen(self) -> String {
+        match self {
+            Self::MostDiscussed => format!(
+                "chosen by GitHub's own order of popularity; among these: {}",
+                self.definition()
+            ),
+            // GitHub sorts by the same times.
+            other => other.definition().to_owned(),
+        }
+    }
+
     /// Which of two comes first. Total: two different pull requests are never equal.
     pub fn compare(self, a: &PullRequest, b: &PullRequest) -> Ordering {
         let newer_number = b.number.cmp(&a.number);
+        self.measure(a, b).then(match self {
+            Self::MostDiscussed | Self::RecentlyUpdated | Self::Newest => newer_number,
+            Self::Oldest => newer_number.reverse(),
+        })
+    }
+
+    /// Which of two comes first by what is measured; equal is a tie.
+    fn measure(self, a: &PullRequest, b: &PullRequest) -> Ordering {
         match self {
-            Self::MostDiscussed => b.discussion().cmp(&a.discussion()).then(newer_number),
-            Self::RecentlyUpdated => b.updated_at.cmp(&a.updated_at).then(newer_number),
-            Self::Newest => b.created_at.cmp(&a.created_at).then(newer_number),
-            Self::Oldest => a.created_at.cmp(&b.created_at).then(newer_number.reverse()),
+            Self::MostDiscussed => b.discussion().cmp(&a.discussion()),
+            Self::RecentlyUpdated => b.updated_at.cmp(&a.updated_at),
+            Self::Newest => b.created_at.cmp(&a.created_at),
+            Self::Oldest => a.created_at.cmp(&b.created_at),
         }
+    }
+
+    /// Whether the first `limit` are among `found` for certain, when somebody else's list in this
+    /// order has been read up to `last`: what comes behind it may still tie with it, and among
+    /// equals that list follows another rule than ours.
+    pub fn is_settled(self, found: &[PullRequest], last: &PullRequest, limit: usize) -> bool {
+        let ahead = found.iter().filter(|one| self.measure(one, last).is_lt());
+        let ahead: BTreeSet<u64> = ahead.map(|one| one.number).collect();
+        ahead.len() >= limit
     }
 
     /// The first `limit` in this order.
@@ -78,8 +107,12 @@ impl Selection {
 
     /// Whether this one stays in.
     pub fn admits(&self, pull_request: &PullRequest) -> bool {
-        let author = &pull_request.author;
-        if self.exclude_drafts && pull_request.is_draft || self.exclude_bots && author.is_bot {
+        self.admits_opening(pull_request.is_draft, &pull_request.author)
+    }
+
+    /// The same, by what can be known of it before its facts.
+    pub fn admits_opening(&self, is_draft: bool, author: &Author) -> bool {
+        if self.exclude_drafts && is_draft || self.exclude_bots && author.is_bot {
             return false;
         }
         let is_author = |wanted: &String| bare(wanted).eq_ignore_ascii_case(bare(&author.login));
@@ -100,7 +133,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::domain::pull_request::{Author, Checks, Mergeable, ReviewDecision};
+    use crate::domain::pull_request::{Checks, Mergeable, ReviewDecision};
 
     fn pull_request(number: u64, comments: (u64, u64), times: (i64, i64)) -> PullRequest {
         let time = |seconds| DateTime::from_timestamp(seconds, 0).unwrap();
@@ -155,6 +188,30 @@ mod tests {
         ] {
             let twice = [all.clone(), all.clone()].concat();
             assert_eq!(numbers(&order.rank(twice, 9)), expected, "{order:?}");
+        }
+    }
+
+    #[test]
+    fn a_tie_with_the_last_one_read_settles_nothing() {
+        let of = |comments: &[u64]| -> Vec<_> {
+            (1..)
+                .zip(comments)
+                .map(|(number, said)| pull_request(number, (*said, 0), (0, 0)))
+                .collect()
+        };
+        for (comments, limit, is_settled) in [
+            (&[9, 8, 7][..], 2, true),
+            (&[9, 8, 8], 2, false),
+            (&[9, 8, 8, 7], 2, true),
+            (&[9, 8], 2, false),
+            (&[9, 9], 1, false),
+        ] {
+            let found = of(comments);
+            let last = found.last().unwrap();
+            assert_eq!(Order::MostDiscussed.is_settled(&found, last, limit), is_settled);
+            // The same one twice is no second one.
+            let twice = [found.clone(), found.clone()].concat();
+            assert_eq!(Order::MostDiscussed.is_settled(&twice, last, limit), is_settled);
         }
     }
 

@@ -123,7 +123,7 @@ impl Verdicts {
     pub fn of(pull_request: &PullRequest) -> Self {
         let mut verdicts = Self::default();
         for review in latest_per_reviewer(&pull_request.latest_reviews) {
-            let login = text::name(&review.author.login, 64);
+            let login = text::title(&review.author.login, 64);
             let asked_again = pull_request
                 .review_requests
                 .iter()
@@ -340,7 +340,7 @@ fn notes(pull_request: &PullRequest, verdicts: &Verdicts, stage: Stage) -> Vec<S
     }
     if stage == Stage::NeedsReview && !pull_request.review_requests.is_empty() {
         let waiting: Vec<String> =
-            pull_request.review_requests.iter().map(|login| text::name(login, 64)).collect();
+            pull_request.review_requests.iter().map(|login| text::title(login, 64)).collect();
         notes.push(format!("Waiting for {}.", listed(&waiting)));
     }
     if stage == Stage::Ready && pull_request.checks.state == CheckState::None {

@@ -159,7 +159,7 @@ fn skip_escape(introducer: char, rest: &mut std::iter::Peekable<std::str::Chars<
 }
 
 /// Controls, direction marks, zero-width and other default-ignorable characters, tags, variation
-/// selectors, private use and noncharacters.
+/// selectors, signs without a shape, private use and noncharacters.
 /// Source: Unicode 17, `DerivedCoreProperties` (`Default_Ignorable_Code_Point`), UAX #9.
 fn is_unwanted(character: char) -> bool {
     character.is_control()
@@ -169,7 +169,8 @@ fn is_unwanted(character: char) -> bool {
             | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
             | '\u{3164}' | '\u{e000}'..='\u{f8ff}' | '\u{fdd0}'..='\u{fdef}'
             | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffc}'
-            | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
+            | '\u{13430}'..='\u{1345f}' | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d159}' | '\u{1d173}'..='\u{1d17a}'
             | '\u{e0000}'..='\u{e0fff}' | '\u{f0000}'..='\u{10ffff}')
         || (character as u32) & 0xfffe == 0xfffe
 }

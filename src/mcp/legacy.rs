@@ -2,32 +2,36 @@
 //!
 //! `initialize` gets an `Mcp-Session-Id`; every later message of that session must carry it (MCP
 //! 2025-11-25, transports, session management). A request that names its protocol version in
-//! `_meta` is of the era without sessions. Bodies are read here once, bounded, so that malformed
-//! ones get a JSON-RPC error instead of a bare status.
+//! `_meta` is of the era without sessions. Bodies are read here once, bounded in size and time, and
+//! held against JSON-RPC, so that malformed ones get its error instead of a bare status.
+
+mod message;
 
 use axum::{
-    body::{Body, Bytes, to_bytes},
+    body::{Body, to_bytes},
     extract::{Request, State},
     http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts},
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
-use rmcp::model::{ErrorCode, ProtocolVersion, RequestId};
+use rmcp::model::{ErrorCode, InitializeRequestParams, RequestId};
 use serde_json::{Value, json};
 
-use super::{LONGEST_REQUEST, RunningCalls, caller::Caller, local_key};
+use self::message::Message;
+use super::{RunningCalls, caller::Caller, local_key};
 use crate::{
-    domain::{AuthMode, Failure, Secret, SessionId, failure::Result},
+    domain::{AuthMode, Failure, Secret, SessionId, text},
     identity::{ClientName, Sessions},
 };
 
 const SESSION_HEADER: &str = "mcp-session-id";
-const VERSION_HEADER: &str = "mcp-protocol-version";
-const VERSION_META: &str = "io.modelcontextprotocol/protocolVersion";
 
 /// JSON-RPC's code for what a server defines itself; clients of this era take it with HTTP 404 as
 /// "initialize again".
 const SESSION_NOT_FOUND: ErrorCode = ErrorCode(-32001);
+
+/// No refusal of the SDK is longer, in bytes.
+const LONGEST_REFUSAL: usize = 1_000;
 
 /// What the door needs.
 #[derive(Debug, Clone)]
@@ -35,40 +39,6 @@ pub(super) struct Door {
     pub(super) sessions: Sessions,
     pub(super) running: RunningCalls,
     pub(super) local_key: Option<Secret>,
-}
-
-/// What a body is, as far as the door must know.
-struct Message {
-    value: Value,
-    bytes: Bytes,
-}
-
-impl Message {
-    fn method(&self) -> Option<&str> {
-        self.value.get("method")?.as_str()
-    }
-
-    fn param(&self, path: &str) -> Option<&Value> {
-        self.value.pointer(&format!("/params/{path}"))
-    }
-
-    fn id(&self) -> Value {
-        self.value.get("id").cloned().unwrap_or(Value::Null)
-    }
-
-    /// Whether it belongs to the era without sessions.
-    fn is_modern(&self, headers: &HeaderMap) -> bool {
-        let stated = self
-            .value
-            .get("params")
-            .and_then(|params| params.get("_meta"))
-            .and_then(|meta| meta.get(VERSION_META))
-            .and_then(Value::as_str);
-        let in_header = headers.get(VERSION_HEADER).and_then(|version| version.to_str().ok());
-        // Versions are dates, so the later one is the greater string.
-        self.method() != Some("initialize")
-            && stated.or(in_header).is_some_and(|v| v >= ProtocolVersion::V_2026_07_28.as_str())
-    }
 }
 
 /// The middleware of `/mcp`.
@@ -91,7 +61,7 @@ pub(super) async fn admit(State(door): State<Door>, request: Request, next: Next
 impl Door {
     async fn post(&self, request: Request, next: Next) -> Response {
         let (parts, body) = request.into_parts();
-        let message = match read(body).await {
+        let message = match message::read(body, message::BODY_PATIENCE).await {
             Ok(message) => message,
             Err(refusal) => return *refusal,
         };
@@ -113,14 +83,23 @@ impl Door {
             },
         };
         parts.extensions.insert(caller);
-        next.run(Request::from_parts(parts, Body::from(message.bytes))).await
+        forward(parts, message, next).await
     }
 
     async fn initialize(&self, parts: Parts, message: Message, next: Next) -> Response {
+        let id = message.id();
+        // The SDK would take it for an unknown method and answer 200, and a session would begin.
+        if message.params::<InitializeRequestParams>().is_none() {
+            return refuse(
+                StatusCode::BAD_REQUEST,
+                ErrorCode::INVALID_PARAMS,
+                "initialize needs protocolVersion, capabilities and clientInfo.",
+                &id,
+            );
+        }
         let claimed = message.param("clientInfo/title").or(message.param("clientInfo/name"));
         let client = ClientName::claimed(claimed.and_then(Value::as_str).unwrap_or_default());
-        let id = message.id();
-        let mut response = next.run(Request::from_parts(parts, Body::from(message.bytes))).await;
+        let mut response = forward(parts, message, next).await;
         if response.status() != StatusCode::OK {
             return response;
         }
@@ -162,7 +141,7 @@ impl Door {
             self.running.cancel(&session, &id);
         }
         parts.extensions.insert(Caller::Known { principal, session: Some(session) });
-        next.run(Request::from_parts(parts, Body::from(message.bytes))).await
+        forward(parts, message, next).await
     }
 
     async fn delete(&self, headers: &HeaderMap) -> Response {
@@ -186,27 +165,31 @@ impl Door {
     }
 }
 
-/// Reads a body whole, or says what is wrong with it.
-async fn read(body: Body) -> Result<Message, Box<Response>> {
-    let refusal = |status, code, text: &str| Box::new(refuse(status, code, text, &Value::Null));
-    let bytes = to_bytes(body, LONGEST_REQUEST).await.map_err(|_| {
-        refusal(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            ErrorCode::INVALID_REQUEST,
-            "The message is longer than 256 KiB, or it broke off.",
-        )
-    })?;
-    let value: Value = serde_json::from_slice(&bytes).map_err(|_| {
-        refusal(StatusCode::BAD_REQUEST, ErrorCode::PARSE_ERROR, "The message is not JSON.")
-    })?;
-    if !value.is_object() {
-        return Err(refusal(
-            StatusCode::BAD_REQUEST,
-            ErrorCode::INVALID_REQUEST,
-            "The message is not one JSON-RPC object; batches are not part of this protocol.",
-        ));
+/// Hands a message on to the SDK. It refuses in plain text, in part without saying so, which clients
+/// of JSON-RPC cannot read: such an answer is put into an error of JSON-RPC.
+async fn forward(parts: Parts, message: Message, next: Next) -> Response {
+    let is_json = |kind: &HeaderValue| kind.as_bytes().starts_with(b"application/json");
+    let sent_json = parts.headers.get(header::CONTENT_TYPE).is_some_and(is_json);
+    let id = message.id();
+    let response = next.run(Request::from_parts(parts, Body::from(message.bytes))).await;
+    let mut status = response.status();
+    let is_refusal = status.is_client_error() || status.is_server_error();
+    if !is_refusal || response.headers().get(header::CONTENT_TYPE).is_some_and(is_json) {
+        return response;
     }
-    Ok(Message { value, bytes })
+    // JSON that it could not take for a message; the type of the content was right.
+    if status == StatusCode::UNSUPPORTED_MEDIA_TYPE && sent_json {
+        status = StatusCode::BAD_REQUEST;
+    }
+    let code = if status.is_server_error() {
+        ErrorCode::INTERNAL_ERROR
+    } else {
+        ErrorCode::INVALID_REQUEST
+    };
+    let said = to_bytes(response.into_body(), LONGEST_REFUSAL).await.unwrap_or_default();
+    let said = text::line(&String::from_utf8_lossy(&said), LONGEST_REFUSAL);
+    let said = if said.is_empty() { "The message was refused." } else { &said };
+    refuse(status, code, said, &id)
 }
 
 fn unknown_session(id: &Value) -> Response {

@@ -50,6 +50,8 @@ pub struct McpSettings {
     pub summary_deadline: Duration,
     /// Where pull-request text goes for summaries; `None` when nothing leaves.
     pub llm_host: Option<String>,
+    /// Text of private repositories goes there too.
+    pub llm_reads_private: bool,
 }
 
 /// What the agent's door works with.

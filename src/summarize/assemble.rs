@@ -3,7 +3,7 @@
 use crate::domain::{
     clock::Timestamp,
     digest::{Coverage, Digest, Discussion, Facts, SummaryStatus},
-    pull_request::PullRequest,
+    pull_request::{PullRequest, ReviewDecision},
     stage::{Verdicts, assess},
     text,
 };
@@ -22,15 +22,22 @@ pub fn assemble(
 ) -> Digest {
     let assessment = assess(pull_request, now);
     let verdicts = Verdicts::of(pull_request);
-    let count = |names: &[String]| u32::try_from(names.len()).ok();
+    // Reviews without any verdict told, and no decision: whether there are verdicts is not known.
+    let are_told = pull_request.review_decision != ReviewDecision::Unknown
+        || !pull_request.latest_reviews.is_empty()
+        || pull_request.reviews == 0;
+    let count = |names: &[String]| u32::try_from(names.len()).ok().filter(|_| are_told);
     let names = |all: &[String]| -> Vec<String> {
         all.iter().take(MAX_NAMES).map(|name| text::name(name, NAME_CHARS)).collect()
     };
+    // No login has a dot: what looks like a file's name in one is no file's.
+    let logins = pull_request.review_requests.iter().take(MAX_NAMES);
+    let logins = logins.map(|login| text::title(login, NAME_CHARS)).collect();
     Digest {
         number: pull_request.number,
         title: text::title(&pull_request.title, TITLE_CHARS),
         url: pull_request.url.clone(),
-        author: text::name(&pull_request.author.login, NAME_CHARS),
+        author: text::title(&pull_request.author.login, NAME_CHARS),
         stage: assessment.stage,
         stale: assessment.stale,
         reasons: assessment.reasons,
@@ -52,7 +59,7 @@ pub fn assemble(
             review_decision: pull_request.review_decision,
             approvals: count(&verdicts.approvals),
             changes_requested: count(&verdicts.changes_requested),
-            review_requests: names(&pull_request.review_requests),
+            review_requests: logins,
             checks: pull_request.checks,
             mergeable: pull_request.mergeable,
             in_merge_queue: pull_request.is_in_merge_queue,

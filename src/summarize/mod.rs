@@ -3,34 +3,45 @@
 //! One call lists the pull requests with every fact, as the caller; it is also the proof that the
 //! caller may read. Conversations (one call) and diffs (one each) follow in parallel, and each
 //! summary starts when its own parts are there. Whatever fails or is late costs its own part only:
-//! facts always come. Nothing here outlives its caller but summaries whose caller ran out of time.
+//! facts always come. Nothing here outlives its caller but summaries whose caller ran out of time,
+//! and those end with the server.
+//!
+//! What is kept between calls is found in two ways only: parts by keys that GitHub has just
+//! returned to this caller ([`cache`]), whole answers by the caller they were made for, for a few
+//! seconds (`freshness`). How much a caller may ask is up to the [`governor`].
 
+mod answer;
 pub mod assemble;
 pub mod cache;
 pub mod check;
 pub mod extract;
+mod flight;
+mod freshness;
+pub mod governor;
 pub mod noise;
 pub mod pack;
 pub mod prompt;
 mod reading;
 pub mod render;
+mod request;
 #[cfg(test)]
 mod samples;
 pub mod writing;
 
 use std::{sync::Arc, time::Duration};
 
+use chrono::TimeDelta;
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+pub use governor::Caller;
+pub use request::{MAX_PULL_REQUESTS, Request};
 
 use crate::{
     domain::{
-        Clock, FailureCode,
-        digest::{Coverage, Detail, Digest, RepositoryDigest, SummaryStatus, Usage},
-        failure::Result,
+        Clock, Failure, FailureCode, digest::RepositoryDigest, failure::Result,
         pull_request::PullRequest,
-        ranking::Order,
-        repository::{RepositoryName, RepositoryReference},
     },
     upstream::{
         github::{GitHub, ListQuery, PullRequestList},
@@ -38,27 +49,36 @@ use crate::{
         transport::Call,
     },
 };
-use reading::{Parts, Reading};
-use writing::{Answer, Cost, Outcome, Writing, WritingLimits};
+use answer::{Part, Unwritten};
+use freshness::Freshness;
+use governor::{Allowance, Governor, GovernorLimits, moment};
+use reading::{Begun, Reading};
+use writing::{Writing, WritingLimits};
 
-/// Pull requests in one answer at most.
-pub const MAX_PULL_REQUESTS: usize = 20;
 /// Kept back from the deadline to put the answer together and send it.
 const ASSEMBLY: Duration = Duration::from_millis(500);
 /// Kept back from the deadline for the LLM: a diff that is not there by then is done without.
 const WRITING_SHARE: u32 = 4;
+/// Of the time there is, so much may pass while waiting to be let in.
+const WAITING_SHARE: u32 = 4;
+/// How long GitHub's limit is believed to be used up when it does not say.
+const UNSTATED_WAIT: Duration = Duration::from_mins(1);
 
-/// Bounds of one answer.
+/// Bounds of one answer, and of what is kept.
 #[derive(Debug, Clone)]
 pub struct SummarizeSettings {
     /// For the whole answer. Hosts cut tool calls at about 60 s.
     pub deadline: Duration,
     /// Characters of each diff that the LLM sees.
     pub diff_budget_chars: usize,
-    /// Bytes of packed diffs and conversations that are kept, each.
+    /// The LLM may read repositories that are not known to be public.
+    pub llm_reads_private: bool,
+    /// Bytes of packed diffs, of conversations, and of whole answers that are kept, each.
     pub cache_bytes: usize,
     /// Bounds of the writing.
     pub writing: WritingLimits,
+    /// Bounds of each caller.
+    pub governor: GovernorLimits,
 }
 
 impl Default for SummarizeSettings {
@@ -66,37 +86,12 @@ impl Default for SummarizeSettings {
         Self {
             deadline: Duration::from_secs(45),
             diff_budget_chars: 14_000,
+            llm_reads_private: true,
             cache_bytes: 16_000_000,
             writing: WritingLimits::default(),
+            governor: GovernorLimits::default(),
         }
     }
-}
-
-/// What is asked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Request {
-    /// Of which repository; a pull request's own address asks for that one.
-    pub repository: RepositoryReference,
-    /// How many, 1 to [`MAX_PULL_REQUESTS`].
-    pub limit: usize,
-    /// These, instead of the first in an order; empty for the order.
-    pub pull_requests: Vec<u64>,
-    /// In which order.
-    pub order: Order,
-    /// Leave out drafts.
-    pub exclude_drafts: bool,
-    /// Leave out those opened by bots.
-    pub exclude_bots: bool,
-    /// Only those opened by this login.
-    pub author: Option<String>,
-    /// Only those with this label.
-    pub label: Option<String>,
-    /// Only those that want to change this branch.
-    pub base: Option<String>,
-    /// In which language to write; English if not said.
-    pub language: Option<String>,
-    /// How much to say.
-    pub detail: Detail,
 }
 
 /// Hears how far the work is.
@@ -120,28 +115,54 @@ struct Inner {
     settings: SummarizeSettings,
     writing: Option<Writing>,
     reading: Reading,
+    freshness: Freshness,
+    governor: Governor,
     clock: Arc<dyn Clock>,
 }
 
-/// One pull request's part of the answer.
-struct Part {
-    digest: Digest,
-    warnings: Vec<String>,
-    cost: Cost,
-    cache_hits: u32,
+/// Who asks, and with which account.
+struct Asker<'a> {
+    caller: &'a Caller,
+    github: &'a GitHub,
+    account: String,
 }
 
 impl Summarizer {
-    /// With an LLM, or with extracts if there is none.
-    pub fn new(settings: SummarizeSettings, llm: Option<Llm>, clock: Arc<dyn Clock>) -> Self {
-        let writing = llm.map(|llm| Writing::new(llm, settings.writing.clone()));
+    /// With an LLM, or with extracts if there is none. What is written in the background ends when
+    /// `stop` is cancelled.
+    pub fn new(
+        settings: SummarizeSettings,
+        llm: Option<Llm>,
+        clock: Arc<dyn Clock>,
+        stop: CancellationToken,
+    ) -> Self {
+        let writing = llm.map(|llm| Writing::new(llm, settings.writing.clone(), stop));
         let reading = Reading::new(settings.cache_bytes, settings.diff_budget_chars);
-        Self(Arc::new(Inner { settings, writing, reading, clock }))
+        let freshness = Freshness::new(settings.cache_bytes);
+        let governor = Governor::new(settings.governor.clone(), Arc::clone(&clock));
+        Self(Arc::new(Inner { settings, writing, reading, freshness, governor, clock }))
+    }
+
+    /// The machine that pull requests' texts are sent to; `None` if they stay here.
+    pub fn llm_host(&self) -> Option<&str> {
+        self.0.writing.as_ref().map(|writing| writing.llm().host())
+    }
+
+    /// Drops the answers that were kept for this caller, whose account has changed or gone.
+    pub fn forget(&self, caller: &Caller) {
+        self.0.freshness.forget(caller);
     }
 
     /// The digest of the pull requests that `request` asks for, as `github`'s account sees them.
+    /// `github` must be `caller`'s own access at this moment: an answer of the last seconds is
+    /// given without asking GitHub again.
+    ///
+    /// # Errors
+    /// Those of listing the pull requests; `too_many_requests` and `github_rate_limited` with how
+    /// long to wait.
     pub async fn summarize(
         &self,
+        caller: &Caller,
         github: &GitHub,
         request: &Request,
         progress: &dyn Progress,
@@ -149,249 +170,163 @@ impl Summarizer {
     ) -> Result<RepositoryDigest> {
         let inner = &*self.0;
         let call = call.at_most(inner.settings.deadline);
-        let list = inner.choose(github, request, &call.shortened(ASSEMBLY)).await?;
+        let asker = Asker { caller, github, account: github.account() };
+        let patience = Instant::now() + call.remaining() / WAITING_SHARE;
+        let admission = inner.governor.admit(caller, &asker.account, patience).await?;
+        let now = inner.clock.now();
+        if let Some(kept) = inner.freshness.get(caller, &asker.account, request, now) {
+            return Ok(answer::again(kept));
+        }
+        let mut list = inner.choose(&asker, request, &call.shortened(ASSEMBLY)).await?;
+        let read_at = inner.clock.now();
+        let may_ask = inner.look_at_the_limit(&asker, &mut list);
         let total = u32::try_from(list.pull_requests.len()).unwrap_or(u32::MAX);
         progress.report(
             0,
             total,
             format!("Reading {total} pull requests of {}", list.name_with_owner),
         );
-        let read =
-            &inner.reading.begin(github, &list, &call.shortened(call.remaining() / WRITING_SHARE));
+        let reading_ends = call.shortened(call.remaining() / WRITING_SHARE);
+        let read = inner.reading.begin(github, &list, may_ask, &reading_ends);
         let answer_by = call.deadline().checked_sub(ASSEMBLY).unwrap_or_else(Instant::now);
-        let mut work: FuturesUnordered<_> = list
-            .pull_requests
-            .iter()
-            .enumerate()
-            .map(|(position, pull_request)| async move {
-                let part = match &inner.writing {
-                    Some(writing) => {
-                        let parts = read.parts(pull_request).await;
-                        let repository = read.repository();
-                        let prompt = question(repository, pull_request, &parts, request);
-                        let coverage = coverage(pull_request, &parts, prompt.comments_used);
-                        let answer = writing.write(prompt, answer_by).await;
-                        inner.part(pull_request, parts, coverage, answer)
-                    }
-                    None => inner.extracted(pull_request),
-                };
-                (position, part)
-            })
-            .collect();
-        let mut parts = Vec::with_capacity(list.pull_requests.len());
-        while let Some((position, part)) = work.next().await {
-            let done = u32::try_from(parts.len() + 1).unwrap_or(u32::MAX);
-            progress.report(done, total, message(&part.digest));
-            parts.push((position, part));
-        }
-        drop(work);
-        parts.sort_unstable_by_key(|(position, _)| *position);
-        let ranking = ranking(request);
-        let mut digest = inner.collect(list, parts.into_iter().map(|(_, part)| part), ranking);
+        let allowance = &admission.allowance;
+        let work = Work { asker: &asker, request, list: &list, read: &read, allowance, answer_by };
+        let parts = inner.parts(&work, progress, total).await;
+        let ranking = request.ranking(list.is_chosen_by_github);
+        let (mut digest, is_settled) =
+            answer::collect(list, parts.into_iter(), ranking, self.llm_host(), read_at);
         digest.usage.github_requests = call.github_requests();
+        if is_settled {
+            let now = inner.clock.now();
+            inner.freshness.put(caller, &asker.account, request, &digest, now);
+        }
         Ok(digest)
     }
 }
 
+/// Everything that the parts of one answer have in common.
+struct Work<'a, 'r> {
+    asker: &'a Asker<'a>,
+    request: &'a Request,
+    list: &'a PullRequestList,
+    read: &'a Begun<'r>,
+    allowance: &'a Allowance,
+    answer_by: Instant,
+}
+
 impl Inner {
+    /// The list, or GitHub's refusal, which is remembered if it says to come back later.
     async fn choose(
         &self,
-        github: &GitHub,
+        asker: &Asker<'_>,
         request: &Request,
         call: &Call,
     ) -> Result<PullRequestList> {
         let repository = &request.repository.repository;
-        let numbers = numbers(request);
-        if !numbers.is_empty() {
-            return github.by_number(repository, &numbers, call).await;
-        }
-        let query = ListQuery {
-            repository: repository.clone(),
-            limit: request.limit.clamp(1, MAX_PULL_REQUESTS),
-            order: request.order,
-            exclude_drafts: request.exclude_drafts,
-            exclude_bots: request.exclude_bots,
-            author: request.author.clone(),
-            label: request.label.clone(),
-            base: request.base.clone(),
+        let numbers = request.numbers();
+        let list = if numbers.is_empty() {
+            let query = ListQuery {
+                repository: repository.clone(),
+                limit: request.limit.clamp(1, MAX_PULL_REQUESTS),
+                order: request.order,
+                exclude_drafts: request.exclude_drafts,
+                exclude_bots: request.exclude_bots,
+                author: request.author.clone(),
+                label: request.label.clone(),
+                base: request.base.clone(),
+            };
+            asker.github.choose(&query, call).await
+        } else {
+            asker.github.by_number(repository, &numbers, call).await
         };
-        github.choose(&query, call).await
+        list.inspect_err(|failure| self.note_limit(asker, failure))
     }
 
-    /// Without an LLM nothing but the list is read: the extract needs no more.
-    fn extracted(&self, pull_request: &PullRequest) -> Part {
-        let warning = "No LLM is configured: extracts stand in for summaries.".to_owned();
-        let coverage = coverage(pull_request, &Parts::default(), 0);
-        self.finish(pull_request, None, SummaryStatus::Extract, coverage, vec![warning])
-    }
-
-    /// One pull request's part, from what was asked and answered about it.
-    fn part(
-        &self,
-        pull_request: &PullRequest,
-        parts: Parts,
-        coverage: Coverage,
-        answer: Answer,
-    ) -> Part {
-        let (mut warnings, mut cache_hits) = (parts.warnings, parts.cache_hits);
-        let mut paid = Cost::default();
-        let (text, status) = match answer {
-            Answer::Earlier(text) => {
-                cache_hits += 1;
-                (Some(text.to_string()), SummaryStatus::Cached)
-            }
-            Answer::Now(Outcome::Written(text), cost) => {
-                cache_hits += u32::from(cost.llm_calls == 0);
-                paid = cost;
-                (Some(text.to_string()), SummaryStatus::Written)
-            }
-            Answer::Now(Outcome::Unusable(reason), cost) => {
-                paid = cost;
-                warnings.push(format!(
-                    "#{}: the LLM wrote no summary ({reason}); an extract stands in.",
-                    pull_request.number
-                ));
-                (None, SummaryStatus::Extract)
-            }
-            Answer::Now(Outcome::Failed(code, detail), cost) => {
-                paid = cost;
-                warnings.push(format!("{detail} Extracts stand in. ({})", code.slug()));
-                (None, SummaryStatus::Extract)
-            }
-            Answer::Busy => {
-                let code = FailureCode::LlmUnavailable.slug();
-                warnings.push(format!(
-                    "Too many summaries are being written. Extracts stand in. ({code})"
-                ));
-                (None, SummaryStatus::Extract)
-            }
-            Answer::Pending => (None, SummaryStatus::Pending),
-        };
-        let part = self.finish(pull_request, text, status, coverage, warnings);
-        Part { cost: paid, cache_hits, ..part }
-    }
-
-    fn finish(
-        &self,
-        pull_request: &PullRequest,
-        text: Option<String>,
-        status: SummaryStatus,
-        coverage: Coverage,
-        warnings: Vec<String>,
-    ) -> Part {
-        let text = match status {
-            SummaryStatus::Extract => Some(extract::extract(pull_request)),
-            _ => text,
-        };
-        let digest = assemble::assemble(pull_request, text, status, coverage, self.clock.now());
-        Part { digest, warnings, cost: Cost::default(), cache_hits: 0 }
-    }
-
-    fn collect(
-        &self,
-        list: PullRequestList,
-        parts: impl Iterator<Item = Part>,
-        ranking: String,
-    ) -> RepositoryDigest {
-        let mut warnings = list.warnings;
-        for (number, reason) in list.absent {
-            warnings.push(format!("#{number} is not summarized: {reason}."));
+    fn note_limit(&self, asker: &Asker<'_>, failure: &Failure) {
+        if failure.code == FailureCode::GitHubRateLimited {
+            self.hold(asker, failure.retry_after.unwrap_or(UNSTATED_WAIT));
         }
-        let mut usage = Usage::default();
-        let mut pull_requests = Vec::new();
-        for part in parts {
-            usage.llm_calls += part.cost.llm_calls;
-            usage.prompt_tokens += part.cost.prompt_tokens;
-            usage.completion_tokens += part.cost.completion_tokens;
-            usage.cache_hits += part.cache_hits;
-            for warning in part.warnings {
-                if !warnings.contains(&warning) {
-                    warnings.push(warning);
-                }
-            }
-            pull_requests.push(part.digest);
+    }
+
+    fn hold(&self, asker: &Asker<'_>, wait: Duration) {
+        let wait = TimeDelta::from_std(wait).ok();
+        if let Some(until) = wait.and_then(|wait| self.clock.now().checked_add_signed(wait)) {
+            self.governor.hold(asker.caller, &asker.account, until);
         }
-        let pending: Vec<u64> = pull_requests
-            .iter()
-            .filter(|digest| digest.summary_status == SummaryStatus::Pending)
-            .map(|digest| digest.number)
+    }
+
+    /// Says when little of GitHub's limit is left. False: nothing is, and asking on would be in
+    /// vain.
+    fn look_at_the_limit(&self, asker: &Asker<'_>, list: &mut PullRequestList) -> bool {
+        let Some(told) = list.rate_limit else { return true };
+        let until = told.reset_at.map_or_else(String::new, |at| format!(" until {}", moment(at)));
+        if told.remaining == 0 {
+            match told.reset_at {
+                Some(at) => self.governor.hold(asker.caller, &asker.account, at),
+                None => self.hold(asker, UNSTATED_WAIT),
+            }
+            list.warnings.push(format!(
+                "GitHub's rate limit for this account is used up{until}: what was not read before \
+                 is missing."
+            ));
+            return false;
+        }
+        if let Some(limit) = told.limit.filter(|limit| told.remaining < limit / 10) {
+            list.warnings.push(format!(
+                "Of GitHub's rate limit for this account {} of {limit} points are left{until}.",
+                told.remaining
+            ));
+        }
+        true
+    }
+
+    /// Every pull request's part, in the list's order.
+    async fn parts(&self, work: &Work<'_, '_>, progress: &dyn Progress, total: u32) -> Vec<Part> {
+        let listed = work.list.pull_requests.iter().enumerate();
+        let mut under_way: FuturesUnordered<_> = listed
+            .map(|(position, pull_request)| async move {
+                (position, self.part(work, pull_request).await)
+            })
             .collect();
-        RepositoryDigest {
-            repository: list.name_with_owner.to_string(),
-            url: list.url,
-            open_pull_requests: list.open_pull_requests,
-            ranking,
-            pull_requests,
-            complete: pending.is_empty(),
-            pending,
-            warnings,
-            usage,
-            generated_at: self.clock.now(),
+        let mut parts = Vec::with_capacity(work.list.pull_requests.len());
+        while let Some((position, part)) = under_way.next().await {
+            let done = u32::try_from(parts.len() + 1).unwrap_or(u32::MAX);
+            progress.report(done, total, answer::message(&part.digest));
+            parts.push((position, part));
         }
+        parts.sort_unstable_by_key(|(position, _)| *position);
+        parts.into_iter().map(|(_, part)| part).collect()
     }
-}
 
-/// What the LLM is asked about one pull request.
-fn question(
-    repository: &RepositoryName,
-    pull_request: &PullRequest,
-    parts: &Parts,
-    request: &Request,
-) -> prompt::Prompt {
-    prompt::prompt(
-        repository,
-        pull_request,
-        parts.conversation.as_deref(),
-        parts.diff.as_deref().map(|diff| &diff.packed),
-        request.language.as_deref(),
-        request.detail,
-    )
-}
-
-/// What of the change and the discussion was read.
-fn coverage(pull_request: &PullRequest, parts: &Parts, comments_used: u64) -> Coverage {
-    let packed = parts.diff.as_deref().map(|diff| &diff.packed);
-    let said = pull_request.discussion().saturating_add(pull_request.reviews);
-    Coverage {
-        files: packed.map(pack::Packed::files),
-        files_read: packed.map_or(0, |packed| packed.read),
-        files_cut: packed.map_or(0, |packed| packed.cut),
-        files_omitted: packed.map(|packed| packed.omitted.clone()).unwrap_or_default(),
-        comments: parts.conversation.as_deref().map_or(said, |conversation| conversation.total),
-        comments_used,
-    }
-}
-
-/// The numbers asked for by name, the address's own first: each once, at most as many as an answer
-/// holds.
-fn numbers(request: &Request) -> Vec<u64> {
-    let mut numbers: Vec<u64> = Vec::new();
-    for number in request.repository.pull_request.iter().chain(&request.pull_requests).copied() {
-        if !numbers.contains(&number) && numbers.len() < MAX_PULL_REQUESTS {
-            numbers.push(number);
+    async fn part(&self, work: &Work<'_, '_>, pull_request: &PullRequest) -> Part {
+        let writing = match &self.writing {
+            None => Err(Unwritten::NoLlm),
+            // Unknown is not public.
+            Some(_) if work.list.is_private != Some(false) && !self.settings.llm_reads_private => {
+                Err(Unwritten::Private)
+            }
+            Some(writing) => Ok(writing),
+        };
+        let writing = match writing {
+            Ok(writing) => writing,
+            Err(why) => return answer::unwritten(pull_request, why, self.clock.now()),
+        };
+        let parts = work.read.parts(pull_request).await;
+        if let Some(wait) = parts.limited {
+            self.hold(work.asker, wait);
         }
+        let prompt = prompt::prompt(
+            &work.list.name_with_owner,
+            pull_request,
+            parts.conversation.as_deref(),
+            parts.diff.as_deref().map(|diff| &diff.packed),
+            work.request.language.as_deref(),
+            work.request.detail,
+        );
+        let comments_used = prompt.comments_used;
+        let answer = writing.write(prompt, work.answer_by, work.allowance).await;
+        answer::part(pull_request, parts, comments_used, answer, self.clock.now())
     }
-    numbers
-}
-
-fn ranking(request: &Request) -> String {
-    if numbers(request).is_empty() {
-        request.order.definition().to_owned()
-    } else {
-        "the numbers asked for, in that order".to_owned()
-    }
-}
-
-/// What progress says of a finished pull request: nothing that strangers wrote.
-fn message(digest: &Digest) -> String {
-    let state = match digest.summary_status {
-        SummaryStatus::Written => "summarized",
-        SummaryStatus::Cached => "summarized earlier",
-        SummaryStatus::Extract => "extracted",
-        SummaryStatus::Pending => "still being written",
-        SummaryStatus::Failed => "without a summary",
-    };
-    format!("#{} {state}", digest.number)
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use crate::domain::{
 };
 
 /// Changes whenever the rules or the layout do: summaries of older prompts are not reused.
-pub const PROMPT_VERSION: u32 = 1;
+pub const PROMPT_VERSION: u32 = 2;
 
 const TITLE_CHARS: usize = 300;
 const BODY_CHARS: usize = 4_000;
@@ -165,14 +165,13 @@ fn facts(repository: &RepositoryName, pull_request: &PullRequest) -> String {
     format!(
         "Repository {repository}, pull request {}.\n\
          Size: {} lines added, {} deleted, {} files changed.\n\
-         Discussion: {} conversation comments, {} review comments, {} reviews.\n",
+         Discussion: {} conversation comments, {} review comments.\n",
         pull_request.number,
         count(pull_request.additions),
         count(pull_request.deletions),
         count(pull_request.changed_files),
         pull_request.conversation_comments,
         pull_request.review_comments,
-        pull_request.reviews,
     )
 }
 
@@ -207,11 +206,13 @@ fn written(remark: &Remark) -> Option<String> {
         RemarkPlace::Review(_) => "review".to_owned(),
         RemarkPlace::Thread { path, is_resolved, is_outdated } => {
             let state = match (is_resolved, is_outdated) {
-                (true, _) => "resolved",
-                (false, true) => "open, lines changed since",
-                (false, false) => "open",
+                (Some(true), _) => " (resolved)",
+                (Some(false), Some(true)) => " (open, lines changed since)",
+                (Some(false), _) => " (open)",
+                (None, Some(true)) => " (lines changed since)",
+                (None, _) => "",
             };
-            format!("thread on {} ({state})", text::line(path, 200))
+            format!("thread on {}{state}", text::line(path, 200))
         }
     };
     Some(format!("[{author}, {place}] {body}"))

@@ -3,21 +3,18 @@
 //! Both are kept under keys that hold what the caller's own list has just said of the pull request
 //! (host, repository's number, head, counts, time of change), and looked up only then.
 
-use std::{collections::BTreeMap, sync::Arc};
-
-use futures_util::{
-    FutureExt as _,
-    future::{BoxFuture, Shared},
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use super::{
     cache::Cache,
+    flight::{Flights, Refusal},
     pack::{Packed, pack},
 };
 use crate::{
     domain::{
-        FailureCode,
-        pull_request::{Conversation, PullRequest},
+        Failure, FailureCode,
+        clock::Timestamp,
+        pull_request::{Conversation, Diff, PullRequest, ReviewState},
         repository::RepositoryName,
     },
     upstream::{
@@ -25,6 +22,14 @@ use crate::{
         transport::Call,
     },
 };
+use chrono::TimeDelta;
+use futures_util::{
+    FutureExt as _,
+    future::{BoxFuture, Shared},
+};
+
+/// GitHub notes a change of the pull request a moment after the review that caused it.
+const NOTED_WITHIN: TimeDelta = TimeDelta::seconds(10);
 
 /// A diff as the prompt shows it.
 #[derive(Debug)]
@@ -32,6 +37,8 @@ pub(super) struct ReadDiff {
     pub(super) packed: Packed,
     /// GitHub or our cap cut it before it was packed.
     is_truncated: bool,
+    /// Why GitHub did not tell the rest; such a diff is not kept for the next call.
+    interruption: Option<FailureCode>,
 }
 
 /// What could be read of one pull request.
@@ -41,18 +48,99 @@ pub(super) struct Parts {
     pub(super) conversation: Option<Arc<Conversation>>,
     pub(super) warnings: Vec<String>,
     pub(super) cache_hits: u32,
+    /// Nothing is missing.
+    pub(super) is_whole: bool,
+    /// GitHub's limit stopped the reading, for so long.
+    pub(super) limited: Option<Duration>,
 }
 
-/// The caches of what was read.
+/// Why something could not be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Refused {
+    code: FailureCode,
+    retry_after: Option<Duration>,
+}
+
+impl From<Box<Failure>> for Refused {
+    fn from(failure: Box<Failure>) -> Self {
+        Self { code: failure.code, retry_after: failure.retry_after }
+    }
+}
+
+impl Refusal for Refused {
+    fn is_everybodys(&self) -> bool {
+        // Everything else is about one account: its rights, its limit, its link.
+        matches!(self.code, FailureCode::GitHubUnavailable | FailureCode::ScalekitUnavailable)
+    }
+
+    fn too_late() -> Self {
+        Self { code: FailureCode::GitHubUnavailable, retry_after: None }
+    }
+}
+
+/// A conversation, and what GitHub said of the pull request when it was read.
+#[derive(Debug, Clone)]
+struct Talk {
+    conversation: Arc<Conversation>,
+    updated_at: Timestamp,
+    conversation_comments: u64,
+    review_comments: u64,
+    reviews: u64,
+    unresolved_threads: Option<u64>,
+}
+
+impl Talk {
+    fn of(pull_request: &PullRequest, conversation: Arc<Conversation>) -> Self {
+        Self {
+            conversation,
+            updated_at: pull_request.updated_at,
+            conversation_comments: pull_request.conversation_comments,
+            review_comments: pull_request.review_comments,
+            reviews: pull_request.reviews,
+            unresolved_threads: pull_request.unresolved_threads,
+        }
+    }
+
+    /// Whether nothing has been said since, as far as the list tells. That somebody approved is a
+    /// fact and no remark, so approvals alone do not count; any other change does, known or not.
+    fn still_holds(&self, now: &PullRequest) -> bool {
+        let is_same = self.conversation_comments == now.conversation_comments
+            && self.review_comments == now.review_comments
+            && self.unresolved_threads == now.unresolved_threads;
+        if !is_same {
+            return false;
+        }
+        if self.updated_at == now.updated_at && self.reviews == now.reviews {
+            return true;
+        }
+        let approved = now
+            .latest_reviews
+            .iter()
+            .filter(|review| review.state == ReviewState::Approved)
+            .filter_map(|review| review.submitted_at)
+            .filter(|at| *at > self.updated_at);
+        let (count, last) =
+            approved.fold((0, None), |(count, last), at| (count + 1, last.max(Some(at))));
+        last.is_some_and(|last| {
+            now.reviews == self.reviews.saturating_add(count)
+                && now.updated_at >= self.updated_at
+                && now.updated_at <= last + NOTED_WITHIN
+        })
+    }
+}
+
+/// Conversations by number.
+type Conversations = Arc<BTreeMap<u64, Arc<Conversation>>>;
+
+/// The caches of what was read, and what is being read.
 #[derive(Debug)]
 pub(super) struct Reading {
     diffs: Cache<Arc<ReadDiff>>,
-    conversations: Cache<Arc<Conversation>>,
+    conversations: Cache<Talk>,
+    diffs_under_way: Flights<Arc<ReadDiff>, Refused>,
+    conversations_under_way: Flights<Conversations, Refused>,
     diff_budget_chars: usize,
 }
-
-/// Conversations by number, or why there are none; shared by all pull requests of a call.
-type Conversations = Arc<Result<BTreeMap<u64, Arc<Conversation>>, FailureCode>>;
 
 /// The reading for one call.
 pub(super) struct Begun<'a> {
@@ -61,8 +149,10 @@ pub(super) struct Begun<'a> {
     repository: RepositoryName,
     database_id: Option<u64>,
     call: Call,
+    /// GitHub may be asked.
+    may_ask: bool,
     cached: BTreeMap<u64, Arc<Conversation>>,
-    fetched: Shared<BoxFuture<'a, Conversations>>,
+    fetched: Shared<BoxFuture<'a, Result<(Conversations, bool), Refused>>>,
 }
 
 impl Reading {
@@ -70,6 +160,8 @@ impl Reading {
         Self {
             diffs: Cache::new(cache_bytes),
             conversations: Cache::new(cache_bytes),
+            diffs_under_way: Flights::new(),
+            conversations_under_way: Flights::new(),
             diff_budget_chars,
         }
     }
@@ -79,30 +171,39 @@ impl Reading {
         &'a self,
         github: &'a GitHub,
         list: &PullRequestList,
+        may_ask: bool,
         call: &Call,
     ) -> Begun<'a> {
         let mut cached = BTreeMap::new();
         let mut missing = Vec::new();
         for pull_request in &list.pull_requests {
-            let key = conversation_key(list.database_id, pull_request);
-            match key.as_deref().and_then(|key| self.conversations.get(key)) {
+            match self.kept(list.database_id, pull_request) {
                 Some(conversation) => {
                     cached.insert(pull_request.number, conversation);
                 }
-                None => missing.push((pull_request.number, key)),
+                None => missing.push(pull_request.clone()),
             }
         }
-        let (repository, own_call) = (list.name_with_owner.clone(), call.clone());
+        let own = (list.name_with_owner.clone(), list.database_id, call.clone());
         let fetched = async move {
-            let numbers: Vec<u64> = missing.iter().map(|(number, _)| *number).collect();
-            let answer = github.conversations(&repository, &numbers, &own_call).await;
-            let answer = answer.map_err(|failure| failure.code).map(|found| {
-                found.into_iter().map(|(number, talk)| (number, Arc::new(talk))).collect()
-            });
-            if let Ok(found) = &answer {
-                self.keep_conversations(&missing, found);
+            let (repository, database_id, call) = own;
+            if !may_ask {
+                return Err(used_up());
             }
-            Arc::new(answer)
+            let fetch = || self.fetch(github, &repository, database_id, &missing, &call);
+            let keys = missing.iter().map(|one| flight_key(database_id, one));
+            let Some(key) = keys.collect::<Option<Vec<String>>>().map(|keys| keys.join("\n"))
+            else {
+                return Ok((fetch().await?, false));
+            };
+            let look = || {
+                let found =
+                    missing.iter().map(|one| Some((one.number, self.kept(database_id, one)?)));
+                found.collect::<Option<BTreeMap<_, _>>>().map(Arc::new)
+            };
+            let flights = &self.conversations_under_way;
+            let landed = flights.fly(&key, call.deadline(), look, fetch).await?;
+            Ok((landed.value, landed.is_shared))
         };
         Begun {
             reading: self,
@@ -110,49 +211,61 @@ impl Reading {
             repository: list.name_with_owner.clone(),
             database_id: list.database_id,
             call: call.clone(),
+            may_ask,
             cached,
             fetched: fetched.boxed().shared(),
         }
     }
 
-    fn keep_conversations(
+    fn kept(
         &self,
-        missing: &[(u64, Option<String>)],
-        found: &BTreeMap<u64, Arc<Conversation>>,
-    ) {
-        for (number, key) in missing {
-            if let (Some(key), Some(talk)) = (key, found.get(number)) {
-                let bytes = talk.remarks.iter().map(|remark| remark.body.len() + 200).sum();
-                self.conversations.put(key, Arc::clone(talk), bytes);
+        database_id: Option<u64>,
+        pull_request: &PullRequest,
+    ) -> Option<Arc<Conversation>> {
+        let talk = self.conversations.get(&identity(database_id, pull_request)?)?;
+        talk.still_holds(pull_request).then_some(talk.conversation)
+    }
+
+    async fn fetch(
+        &self,
+        github: &GitHub,
+        repository: &RepositoryName,
+        database_id: Option<u64>,
+        missing: &[PullRequest],
+        call: &Call,
+    ) -> Result<Conversations, Refused> {
+        let numbers: Vec<u64> = missing.iter().map(|one| one.number).collect();
+        let found = github.conversations(repository, &numbers, call).await?;
+        let found: BTreeMap<u64, Arc<Conversation>> =
+            found.into_iter().map(|(number, talk)| (number, Arc::new(talk))).collect();
+        for pull_request in missing {
+            if let (Some(key), Some(conversation)) =
+                (identity(database_id, pull_request), found.get(&pull_request.number))
+            {
+                let bytes = conversation.remarks.iter().map(|remark| remark.body.len() + 200).sum();
+                let talk = Talk::of(pull_request, Arc::clone(conversation));
+                self.conversations.put(&key, talk, bytes);
             }
         }
+        Ok(Arc::new(found))
     }
 }
 
 impl Begun<'_> {
-    /// The repository's name today.
-    pub(super) fn repository(&self) -> &RepositoryName {
-        &self.repository
-    }
-
     /// What can be read of `pull_request`, in time.
     pub(super) async fn parts(&self, pull_request: &PullRequest) -> Parts {
         let number = pull_request.number;
-        let mut parts = Parts::default();
-        let talk = async {
-            match self.cached.get(&number) {
-                Some(talk) => Ok((Some(Arc::clone(talk)), true)),
-                None => match &*self.fetched.clone().await {
-                    Ok(found) => Ok((found.get(&number).cloned(), false)),
-                    Err(code) => Err(*code),
-                },
-            }
-        };
-        let (diff, talk) = futures_util::join!(self.diff(pull_request), talk);
+        let mut parts = Parts { is_whole: true, ..Parts::default() };
+        let (diff, talk) = futures_util::join!(self.diff(pull_request), self.talk(number));
         match diff {
             Ok((diff, is_hit)) => {
                 parts.cache_hits += u32::from(is_hit);
-                if diff.is_truncated {
+                if let Some(code) = diff.interruption {
+                    parts.warnings.push(format!(
+                        "The diff of no. {number} could not be read to its end ({}).",
+                        code.slug()
+                    ));
+                } else if diff.is_truncated {
                     parts.warnings.push(format!(
                         "The diff of no. {number} is larger than GitHub or this server hands \
                              out; its last files are missing."
@@ -160,46 +273,77 @@ impl Begun<'_> {
                 }
                 parts.diff = Some(diff);
             }
-            Err(code) => parts
-                .warnings
-                .push(format!("The diff of no. {number} could not be read ({}).", code.slug())),
+            Err(refused) => {
+                let what = format!("The diff of no. {number}");
+                parts.miss(&what, Some(refused));
+            }
         }
         match talk {
             Ok((Some(talk), is_hit)) => {
                 parts.cache_hits += u32::from(is_hit);
                 parts.conversation = Some(talk);
             }
-            Ok((None, _)) => {
-                parts.warnings.push(format!("The discussion of no. {number} could not be read."));
-            }
-            Err(code) => {
-                parts
-                    .warnings
-                    .push(format!("The discussions could not be read ({}).", code.slug()));
-            }
+            Ok((None, _)) => parts.miss(&format!("The discussion of no. {number}"), None),
+            // The discussions are one request: one warning for all of them.
+            Err(refused) => parts.miss("The discussions", Some(refused)),
         }
         parts
     }
 
-    async fn diff(&self, pull_request: &PullRequest) -> Result<(Arc<ReadDiff>, bool), FailureCode> {
+    async fn talk(&self, number: u64) -> Result<(Option<Arc<Conversation>>, bool), Refused> {
+        if let Some(talk) = self.cached.get(&number) {
+            return Ok((Some(Arc::clone(talk)), true));
+        }
+        let (found, is_shared) = self.fetched.clone().await?;
+        Ok((found.get(&number).cloned(), is_shared))
+    }
+
+    async fn diff(&self, pull_request: &PullRequest) -> Result<(Arc<ReadDiff>, bool), Refused> {
+        let kept = &self.reading.diffs;
         let key = diff_key(self.database_id, pull_request);
-        if let Some(diff) = key.as_deref().and_then(|key| self.reading.diffs.get(key)) {
+        if let Some(diff) = key.as_deref().and_then(|key| kept.get(key)) {
             return Ok((diff, true));
         }
-        let diff = self
-            .github
-            .diff(&self.repository, pull_request.number, &self.call)
-            .await
-            .map_err(|failure| failure.code)?;
+        if !self.may_ask {
+            return Err(used_up());
+        }
+        let fetch = || self.fetch_diff(pull_request.number, key.as_deref());
+        let Some(key) = key.as_deref() else { return Ok((fetch().await?, false)) };
+        let (flights, deadline) = (&self.reading.diffs_under_way, self.call.deadline());
+        let landed = flights.fly(key, deadline, || kept.get(key), fetch).await?;
+        Ok((landed.value, landed.is_shared))
+    }
+
+    async fn fetch_diff(&self, number: u64, key: Option<&str>) -> Result<Arc<ReadDiff>, Refused> {
+        let diff = self.github.diff(&self.repository, number, &self.call).await?;
         let packed = pack(&diff, self.reading.diff_budget_chars);
         let bytes = packed.text.len()
             + packed.omitted.iter().map(|omitted| omitted.path.len() + 40).sum::<usize>();
-        let read = Arc::new(ReadDiff { packed, is_truncated: diff.is_truncated });
-        if let Some(key) = key {
-            self.reading.diffs.put(&key, Arc::clone(&read), bytes);
+        let Diff { is_truncated, interruption, .. } = diff;
+        let read = Arc::new(ReadDiff { packed, is_truncated, interruption });
+        if let Some(key) = key.filter(|_| interruption.is_none()) {
+            self.reading.diffs.put(key, Arc::clone(&read), bytes);
         }
-        Ok((read, false))
+        Ok(read)
     }
+}
+
+impl Parts {
+    fn miss(&mut self, what: &str, refused: Option<Refused>) {
+        self.is_whole = false;
+        let Some(refused) = refused else {
+            self.warnings.push(format!("{what} could not be read."));
+            return;
+        };
+        self.warnings.push(format!("{what} could not be read ({}).", refused.code.slug()));
+        if refused.code == FailureCode::GitHubRateLimited {
+            self.limited = Some(refused.retry_after.unwrap_or(super::UNSTATED_WAIT));
+        }
+    }
+}
+
+fn used_up() -> Refused {
+    Refused { code: FailureCode::GitHubRateLimited, retry_after: None }
 }
 
 /// Everything before the path of an address; two hosts may number their repositories alike.
@@ -217,15 +361,22 @@ fn diff_key(database_id: Option<u64>, pull_request: &PullRequest) -> Option<Stri
     Some(format!("{origin} {id} {} {} {base}", pull_request.number, pull_request.head_ref_oid))
 }
 
-fn conversation_key(database_id: Option<u64>, pull_request: &PullRequest) -> Option<String> {
+/// Which pull request it is, whatever is said of it.
+fn identity(database_id: Option<u64>, pull_request: &PullRequest) -> Option<String> {
+    Some(format!("{} {} {}", origin(&pull_request.url), database_id?, pull_request.number))
+}
+
+/// Equal for those who were told the same of the discussion.
+fn flight_key(database_id: Option<u64>, pull_request: &PullRequest) -> Option<String> {
     Some(format!(
-        "{} {} {} {} {} {} {}",
-        origin(&pull_request.url),
-        database_id?,
-        pull_request.number,
+        "{} {} {} {} {}",
+        identity(database_id, pull_request)?,
         pull_request.updated_at.timestamp_millis(),
         pull_request.conversation_comments,
         pull_request.review_comments,
         pull_request.reviews,
     ))
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,11 +8,16 @@ use std::fmt::Write as _;
 use crate::domain::{
     digest::{Digest, OmissionReason, OmittedFile, RepositoryDigest, SummaryStatus},
     pull_request::{CheckState, Mergeable, ReviewDecision},
-    text::markdown,
+    text::{markdown, title},
 };
 
 /// Labels named; the structured part has them all.
 const MAX_LABELS: usize = 6;
+/// Characters of a label.
+const LABEL_CHARS: usize = 60;
+/// Characters of one pull request's block: twenty of them stay within what a reader can afford. Only
+/// names made of what Markdown escapes come near it; the summary then ends early.
+const BLOCK_CHARS: usize = 3_200;
 /// Warnings shown; the structured part has them all.
 const MAX_WARNINGS: usize = 8;
 
@@ -48,7 +53,12 @@ fn write_pull_request(out: &mut String, digest: &Digest) {
     let title = markdown(&digest.title);
     let title = if title.is_empty() { "(no title)" } else { &title };
     let stale = if digest.stale { ", stale" } else { "" };
+    let begin = out.len();
     let _ = writeln!(out, "## #{} {title}", digest.number);
+    let mut around = String::new();
+    let _ = writeln!(around, "{}", facts(digest));
+    let _ = writeln!(around, "{}", coverage(digest));
+    let _ = writeln!(around, "{}", digest.url);
     let _ = writeln!(
         out,
         "**{}{stale}** · next: {} · {}",
@@ -58,8 +68,10 @@ fn write_pull_request(out: &mut String, digest: &Digest) {
     );
     match (&digest.summary, digest.summary_status) {
         (Some(summary), _) => {
-            let summary: Vec<String> = summary.lines().map(markdown).collect();
-            let _ = writeln!(out, "{}", summary.join("\n"));
+            let taken =
+                out.get(begin..).unwrap_or_default().chars().count() + around.chars().count();
+            let room = BLOCK_CHARS.saturating_sub(taken);
+            let _ = writeln!(out, "{}", escaped_within(summary, room));
         }
         (None, SummaryStatus::Pending) => {
             let _ = writeln!(out, "The summary is still being written.");
@@ -68,9 +80,22 @@ fn write_pull_request(out: &mut String, digest: &Digest) {
             let _ = writeln!(out, "There is no summary.");
         }
     }
-    let _ = writeln!(out, "{}", facts(digest));
-    let _ = writeln!(out, "{}", coverage(digest));
-    let _ = writeln!(out, "{}", digest.url);
+    out.push_str(&around);
+}
+
+/// A summary as Markdown of at most `room` characters, cut between words.
+fn escaped_within(summary: &str, room: usize) -> String {
+    let escaped = |text: &str| text.lines().map(markdown).collect::<Vec<_>>().join("\n");
+    let mut whole = escaped(summary);
+    let mut kept = summary.chars().count();
+    while whole.chars().count() > room && kept > 0 {
+        kept = kept * 9 / 10;
+        let end = summary.char_indices().nth(kept).map_or(summary.len(), |(at, _)| at);
+        let cut = summary.get(..end).unwrap_or_default();
+        let cut = cut.rfind(char::is_whitespace).and_then(|at| cut.get(..at)).unwrap_or(cut);
+        whole = format!("{}…", escaped(cut));
+    }
+    whole
 }
 
 fn facts(digest: &Digest) -> String {
@@ -134,8 +159,12 @@ fn facts(digest: &Digest) -> String {
         ),
     ];
     if !facts.labels.is_empty() {
-        let labels: Vec<String> =
-            facts.labels.iter().take(MAX_LABELS).map(|l| markdown(l)).collect();
+        let labels: Vec<String> = facts
+            .labels
+            .iter()
+            .take(MAX_LABELS)
+            .map(|l| markdown(&title(l, LABEL_CHARS)))
+            .collect();
         parts.push(format!("labels: {}", labels.join(", ")));
     }
     format!("Facts: {}", parts.join(" · "))
@@ -210,6 +239,13 @@ fn write_end(out: &mut String, digest: &RepositoryDigest) {
     }
     if let Some(more) = digest.warnings.len().checked_sub(MAX_WARNINGS).filter(|more| *more > 0) {
         let _ = writeln!(out, "Note: {more} more notes in the structured result.");
+    }
+    if let Some(host) = &digest.llm_host {
+        let _ = writeln!(
+            out,
+            "Text of these pull requests was sent to {} to be summarized.",
+            markdown(host)
+        );
     }
     if !digest.pull_requests.is_empty() {
         out.push_str(

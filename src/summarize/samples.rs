@@ -71,8 +71,8 @@ pub(super) fn remark(login: &str, body: &str, place: RemarkPlace) -> Remark {
 pub(super) fn conversation() -> Conversation {
     let thread = RemarkPlace::Thread {
         path: "src/client.rs".to_owned(),
-        is_resolved: false,
-        is_outdated: false,
+        is_resolved: Some(false),
+        is_outdated: Some(false),
     };
     Conversation {
         remarks: vec![

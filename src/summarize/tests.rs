@@ -16,7 +16,11 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    domain::{ManualClock, SystemEntropy},
+    domain::{
+        ManualClock, RepositoryReference, SystemEntropy,
+        digest::{Detail, SummaryStatus},
+        ranking::Order,
+    },
     upstream::{
         github::GitHubTokenSettings,
         llm::LlmSettings,
@@ -34,6 +38,9 @@ struct World {
     gate: tokio::sync::Semaphore,
     diffs: AtomicU32,
     llm_calls: AtomicU32,
+    is_private: Value,
+    /// Points left of GitHub's limit.
+    points: AtomicU32,
 }
 
 impl World {
@@ -45,6 +52,8 @@ impl World {
             gate: tokio::sync::Semaphore::new(1_000),
             diffs: AtomicU32::new(0),
             llm_calls: AtomicU32::new(0),
+            is_private: json!(false),
+            points: AtomicU32::new(5_000),
         }
     }
 
@@ -64,7 +73,7 @@ impl World {
         let count = self.heads.lock().unwrap().len();
         let mut repository = json!({
             "nameWithOwner": "octo/hello", "url": "https://github.com/octo/hello",
-            "isPrivate": false, "databaseId": 99, "open": { "totalCount": count },
+            "isPrivate": self.is_private, "databaseId": 99, "open": { "totalCount": count },
         });
         if query.contains("query Conversations") {
             for number in 1..=count {
@@ -81,7 +90,9 @@ impl World {
             repository["pullRequests"] = json!({
                 "pageInfo": { "hasNextPage": false, "endCursor": null }, "nodes": nodes });
         }
-        json!({ "data": { "rateLimit": { "remaining": 5_000 }, "repository": repository } })
+        let limit = json!({ "limit": 5_000, "remaining": self.points.load(Ordering::SeqCst),
+            "resetAt": "2026-06-30T12:40:00Z" });
+        json!({ "data": { "rateLimit": limit, "repository": repository } })
     }
 }
 
@@ -108,7 +119,36 @@ async fn respond(State(world): State<Arc<World>>, uri: Uri, body: Bytes) -> (Sta
     (StatusCode::OK, diff.to_owned())
 }
 
-async fn start(world: World, with_llm: bool) -> (Summarizer, GitHub, Arc<World>) {
+/// The room, its clock, and what lies around it.
+struct Stage {
+    summarizer: Summarizer,
+    github: GitHub,
+    clock: ManualClock,
+    world: Arc<World>,
+}
+
+impl Stage {
+    async fn ask(&self) -> RepositoryDigest {
+        self.ask_as("ann").await.unwrap()
+    }
+
+    async fn ask_as(&self, name: &str) -> Result<RepositoryDigest> {
+        let call = Call::within(Duration::from_secs(30));
+        let caller = Caller::named(name);
+        self.summarizer.summarize(&caller, &self.github, &request(), &(), &call).await
+    }
+
+    /// Until no answer is fresh any more.
+    fn later(&self) {
+        self.clock.advance(TimeDelta::seconds(16));
+    }
+}
+
+async fn start(world: World, with_llm: bool) -> Stage {
+    start_with(world, with_llm, SummarizeSettings::default()).await
+}
+
+async fn start_with(world: World, with_llm: bool, bounds: SummarizeSettings) -> Stage {
     let world = Arc::new(world);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
@@ -126,10 +166,11 @@ async fn start(world: World, with_llm: bool) -> (Summarizer, GitHub, Arc<World>)
         answer_timeout: Duration::from_secs(20),
     };
     let llm = with_llm.then(|| Llm::new(settings, Arc::new(SystemEntropy)).unwrap());
-    let clock = Arc::new(ManualClock::new(samples::at("2026-06-30T12:00:00Z")));
-    let bounds =
-        SummarizeSettings { deadline: Duration::from_secs(3), ..SummarizeSettings::default() };
-    (Summarizer::new(bounds, llm, clock), github, world)
+    let clock = ManualClock::new(samples::at("2026-06-30T12:00:00Z"));
+    let bounds = SummarizeSettings { deadline: Duration::from_secs(3), ..bounds };
+    let stop = CancellationToken::new();
+    let summarizer = Summarizer::new(bounds, llm, Arc::new(clock.clone()), stop);
+    Stage { summarizer, github, clock, world }
 }
 
 fn request() -> Request {
@@ -148,11 +189,6 @@ fn request() -> Request {
     }
 }
 
-async fn ask(summarizer: &Summarizer, github: &GitHub) -> RepositoryDigest {
-    let call = Call::within(Duration::from_secs(30));
-    summarizer.summarize(github, &request(), &(), &call).await.unwrap()
-}
-
 fn statuses(digest: &RepositoryDigest) -> Vec<SummaryStatus> {
     digest.pull_requests.iter().map(|part| part.summary_status).collect()
 }
@@ -168,8 +204,8 @@ impl Progress for Heard {
 
 #[tokio::test]
 async fn nothing_is_asked_or_written_twice() {
-    let (summarizer, github, world) = start(World::new(5), true).await;
-    let first = ask(&summarizer, &github).await;
+    let stage = start(World::new(5), true).await;
+    let first = stage.ask().await;
     assert_eq!(statuses(&first), [SummaryStatus::Written; 5]);
     assert_eq!((first.usage.github_requests, first.usage.llm_calls), (7, 5));
     assert_eq!((first.usage.prompt_tokens, first.usage.completion_tokens), (500, 50));
@@ -178,13 +214,15 @@ async fn nothing_is_asked_or_written_twice() {
     assert_eq!((part.coverage.files, part.coverage.files_read), (Some(1), 1));
     assert_eq!(part.coverage.comments_used, 1);
 
-    let second = ask(&summarizer, &github).await;
+    stage.later();
+    let second = stage.ask().await;
     assert_eq!(statuses(&second), [SummaryStatus::Cached; 5]);
     assert_eq!((second.usage.github_requests, second.usage.llm_calls), (1, 0));
     assert_eq!(second.usage.cache_hits, 15);
 
-    world.heads.lock().unwrap()[2] = "pushed".to_owned();
-    let third = ask(&summarizer, &github).await;
+    stage.later();
+    stage.world.heads.lock().unwrap()[2] = "pushed".to_owned();
+    let third = stage.ask().await;
     // The change is the same to the letter, so its summary is too.
     assert_eq!((third.usage.github_requests, third.usage.llm_calls), (2, 0));
 }
@@ -192,25 +230,25 @@ async fn nothing_is_asked_or_written_twice() {
 #[tokio::test]
 async fn a_late_summary_is_there_the_next_time() {
     let world = World { gate: tokio::sync::Semaphore::new(2), ..World::new(3) };
-    let (summarizer, github, world) = start(world, true).await;
+    let stage = start(world, true).await;
     let begun = std::time::Instant::now();
-    let first = ask(&summarizer, &github).await;
+    let first = stage.ask().await;
     assert!(begun.elapsed() < Duration::from_millis(3_500), "{:?}", begun.elapsed());
     assert!(!first.complete && first.pending.len() == 1, "{:?}", first.pending);
     let late = first.pull_requests.iter().find(|part| part.number == first.pending[0]).unwrap();
     assert_eq!((late.summary_status, &late.summary), (SummaryStatus::Pending, &None));
-    world.gate.add_permits(1);
-    let second = ask(&summarizer, &github).await;
+    stage.world.gate.add_permits(1);
+    let second = stage.ask().await;
     assert!(second.complete);
-    assert_eq!(world.llm_calls.load(Ordering::SeqCst), 3);
+    assert_eq!(stage.world.llm_calls.load(Ordering::SeqCst), 3);
     assert_eq!(second.usage.llm_calls, 0);
 }
 
 #[tokio::test]
 async fn one_broken_diff_costs_the_others_nothing() {
     let world = World { broken_diff: Some(2), ..World::new(3) };
-    let (summarizer, github, _) = start(world, true).await;
-    let digest = ask(&summarizer, &github).await;
+    let stage = start(world, true).await;
+    let digest = stage.ask().await;
     assert_eq!(statuses(&digest), [SummaryStatus::Written; 3]);
     for part in &digest.pull_requests {
         assert_eq!(part.coverage.files, (part.number != 2).then_some(1));
@@ -221,8 +259,8 @@ async fn one_broken_diff_costs_the_others_nothing() {
 #[tokio::test]
 async fn an_llm_that_is_down_leaves_the_facts() {
     let world = World { llm_status: 401, ..World::new(3) };
-    let (summarizer, github, _) = start(world, true).await;
-    let digest = ask(&summarizer, &github).await;
+    let stage = start(world, true).await;
+    let digest = stage.ask().await;
     assert_eq!(statuses(&digest), [SummaryStatus::Extract; 3]);
     assert_eq!(digest.warnings.len(), 1, "{:?}", digest.warnings);
     assert!(digest.warnings[0].contains("llm_rejected_us"), "{:?}", digest.warnings);
@@ -231,12 +269,14 @@ async fn an_llm_that_is_down_leaves_the_facts() {
 
 #[tokio::test]
 async fn without_an_llm_one_call_is_enough() {
-    let (summarizer, github, world) = start(World::new(3), false).await;
+    let stage = start(World::new(3), false).await;
     let heard = Heard::default();
     let call = Call::within(Duration::from_secs(30));
-    let digest = summarizer.summarize(&github, &request(), &heard, &call).await.unwrap();
+    let caller = Caller::named("ann");
+    let (Stage { summarizer, github, .. }, request) = (&stage, request());
+    let digest = summarizer.summarize(&caller, github, &request, &heard, &call).await.unwrap();
     assert_eq!(statuses(&digest), [SummaryStatus::Extract; 3]);
-    assert_eq!((digest.usage.github_requests, world.diffs.load(Ordering::SeqCst)), (1, 0));
+    assert_eq!((digest.usage.github_requests, stage.world.diffs.load(Ordering::SeqCst)), (1, 0));
     assert_eq!(digest.warnings.len(), 1);
     assert_eq!(*heard.0.lock().unwrap(), [(0, 3), (1, 3), (2, 3), (3, 3)]);
 }
@@ -244,10 +284,77 @@ async fn without_an_llm_one_call_is_enough() {
 #[test]
 fn numbers_are_asked_for_once_each() {
     let mut asked = request();
-    assert_eq!(numbers(&asked), Vec::<u64>::new());
+    assert_eq!(asked.numbers(), Vec::<u64>::new());
     asked.repository.pull_request = Some(9);
-    assert_eq!(numbers(&asked), [9]);
+    assert_eq!(asked.numbers(), [9]);
     asked.pull_requests = [3, 3, 1].into_iter().chain(100..200).collect();
-    assert_eq!(numbers(&asked)[..4], [9, 3, 1, 100]);
-    assert_eq!(numbers(&asked).len(), MAX_PULL_REQUESTS);
+    assert_eq!(asked.numbers()[..3], [9, 3, 1]);
+    assert_eq!(asked.numbers().len(), MAX_PULL_REQUESTS);
+}
+
+#[tokio::test]
+async fn the_same_question_at_once_has_the_same_answer_for_the_same_caller() {
+    let stage = start(World::new(5), true).await;
+    let first = stage.ask().await;
+    stage.clock.advance(TimeDelta::seconds(15));
+    let again = stage.ask().await;
+    assert_eq!((again.usage.github_requests, again.usage.llm_calls), (0, 0));
+    assert_eq!(again.generated_at, first.generated_at);
+    assert_eq!(statuses(&again), [SummaryStatus::Cached; 5]);
+    assert_eq!(stage.ask_as("bob").await.unwrap().usage.github_requests, 1);
+    stage.summarizer.forget(&Caller::named("ann"));
+    assert_eq!(stage.ask().await.usage.github_requests, 1);
+    stage.later();
+    assert_eq!(stage.ask().await.usage.github_requests, 1);
+}
+
+#[tokio::test]
+async fn private_text_stays_here_if_it_shall() {
+    for (is_private, sent) in [(json!(true), 0), (Value::Null, 0), (json!(false), 2)] {
+        let settings =
+            SummarizeSettings { llm_reads_private: false, ..SummarizeSettings::default() };
+        let stage = start_with(World { is_private, ..World::new(2) }, true, settings).await;
+        let digest = stage.ask().await;
+        assert_eq!(stage.world.llm_calls.load(Ordering::SeqCst), sent);
+        assert_eq!(digest.llm_host.is_some(), sent > 0);
+        if sent == 0 {
+            assert_eq!(statuses(&digest), [SummaryStatus::Extract; 2]);
+            assert!(digest.warnings[0].contains("LLM_PRIVATE"), "{:?}", digest.warnings);
+            assert_eq!(digest.usage.github_requests, 1);
+        }
+    }
+    let stage = start(World { is_private: json!(true), ..World::new(2) }, true).await;
+    let digest = stage.ask().await;
+    assert!(digest.llm_host.is_some_and(|host| host.starts_with("127.0.0.1:")));
+}
+
+#[tokio::test]
+async fn githubs_limit_is_told_before_it_stops_us() {
+    let stage = start(World::new(2), true).await;
+    stage.world.points.store(499, Ordering::SeqCst);
+    let warned = stage.ask().await;
+    assert_eq!(
+        warned.warnings,
+        ["Of GitHub's rate limit for this account 499 of 5000 points are left until 2026-06-30 \
+          12:40 UTC."]
+    );
+    stage.later();
+    stage.world.points.store(0, Ordering::SeqCst);
+    stage.world.heads.lock().unwrap()[0] = "pushed".to_owned();
+    let last = stage.ask().await;
+    // What was read before is there; the new head is not asked for.
+    assert_eq!((last.usage.github_requests, stage.world.diffs.load(Ordering::SeqCst)), (1, 2));
+    let files = |digest: &RepositoryDigest, number: u64| {
+        let found = digest.pull_requests.iter().find(|part| part.number == number);
+        found.unwrap().coverage.files
+    };
+    assert_eq!((files(&last, 1), files(&last, 2)), (None, Some(1)));
+    stage.later();
+    let stopped = stage.ask_as("ann").await.unwrap_err();
+    assert_eq!(stopped.code, FailureCode::GitHubRateLimited);
+    assert!(stopped.detail.contains("12:40 UTC"), "{stopped:?}");
+    assert_eq!(stopped.retry_after, Some(Duration::from_secs(40 * 60 - 2 * 16)));
+    stage.world.points.store(5_000, Ordering::SeqCst);
+    stage.clock.advance(TimeDelta::minutes(40));
+    assert_eq!(files(&stage.ask().await, 1), Some(1));
 }

@@ -2,14 +2,14 @@
 //!
 //! Whoever asks first starts the work; whoever asks the same meanwhile waits for it too. When the
 //! last one leaves (a client that cancelled), the work is dropped. When they leave because their
-//! time was up, it goes on in the background, within its own time limit, and the next call finds
-//! the result in the cache.
+//! time was up, it goes on in the background, within its own time limit and until the server stops,
+//! and the next call finds the result in the cache.
 
 use std::{
     collections::HashMap,
     sync::{
         Arc, Mutex, PoisonError, Weak,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -23,10 +23,11 @@ use tokio_util::sync::CancellationToken;
 use super::{
     cache::Cache,
     check::{Checked, check, complaint, without_claims},
+    governor::{Allowance, Reservation},
     prompt::Prompt,
 };
 use crate::{
-    domain::{FailureCode, failure::Result},
+    domain::{FailureCode, clock::Timestamp, failure::Result},
     upstream::{llm::Llm, transport::Call},
 };
 
@@ -37,6 +38,8 @@ pub struct WritingLimits {
     pub max_concurrent: usize,
     /// Summaries waiting or being written, for all callers together.
     pub max_queued: usize,
+    /// Summaries being written that nobody waits for any more.
+    pub max_in_background: usize,
     /// How long one summary may take, its wait for a place included.
     pub time: Duration,
     /// Bytes of finished summaries that are kept.
@@ -47,7 +50,8 @@ impl Default for WritingLimits {
     fn default() -> Self {
         Self {
             max_concurrent: 16,
-            max_queued: 256,
+            max_queued: 512,
+            max_in_background: 64,
             time: Duration::from_mins(3),
             cache_bytes: 8_000_000,
         }
@@ -87,6 +91,8 @@ pub enum Answer {
     Pending,
     /// Too much is being written already.
     Busy,
+    /// The caller's tokens are used up until then.
+    Spent(Timestamp),
 }
 
 /// Writes summaries with one LLM.
@@ -101,6 +107,9 @@ struct Inner {
     finished: Cache<Arc<str>>,
     /// A std mutex: it is never held across an await.
     running: Mutex<HashMap<String, Job>>,
+    /// Jobs that are kept.
+    in_background: Arc<AtomicUsize>,
+    stop: CancellationToken,
 }
 
 /// A summary being written.
@@ -108,39 +117,83 @@ struct Inner {
 struct Job {
     outcome: watch::Receiver<Option<(Outcome, Cost)>>,
     interest: Weak<Interest>,
-    /// Goes on without anybody waiting.
-    is_kept: Arc<AtomicBool>,
+    keeping: Arc<Keeping>,
+}
+
+/// Whether a job goes on without anybody waiting. Counted while it lives.
+#[derive(Debug)]
+struct Keeping {
+    is_kept: AtomicBool,
+    in_all: Arc<AtomicUsize>,
+}
+
+impl Keeping {
+    fn is_kept(&self) -> bool {
+        self.is_kept.load(Ordering::SeqCst)
+    }
+
+    /// Has the job go on; false if too many do already.
+    fn keep(&self, most: usize) -> bool {
+        if self.is_kept() {
+            return true;
+        }
+        let one_more = |kept: usize| (kept < most).then_some(kept + 1);
+        if self.in_all.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_more).is_err() {
+            return false;
+        }
+        if self.is_kept.swap(true, Ordering::SeqCst) {
+            // Somebody else kept it meanwhile, and counted it.
+            self.in_all.fetch_sub(1, Ordering::SeqCst);
+        }
+        true
+    }
+}
+
+impl Drop for Keeping {
+    fn drop(&mut self) {
+        if self.is_kept() {
+            self.in_all.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
 }
 
 /// Held by everyone who waits; when the last one drops it, the work ends unless it is kept.
 #[derive(Debug)]
 struct Interest {
-    is_kept: Arc<AtomicBool>,
+    keeping: Arc<Keeping>,
     abandoned: CancellationToken,
 }
 
 impl Drop for Interest {
     fn drop(&mut self) {
-        if !self.is_kept.load(Ordering::SeqCst) {
+        if !self.keeping.is_kept() {
             self.abandoned.cancel();
         }
     }
 }
 
 impl Writing {
-    /// Nothing is being written yet.
-    pub fn new(llm: Llm, limits: WritingLimits) -> Self {
+    /// Nothing is being written yet; whatever is ends when `stop` is cancelled.
+    pub fn new(llm: Llm, limits: WritingLimits, stop: CancellationToken) -> Self {
         Self(Arc::new(Inner {
             places: Semaphore::new(limits.max_concurrent),
             finished: Cache::new(limits.cache_bytes),
             running: Mutex::default(),
+            in_background: Arc::default(),
+            stop,
             llm,
             limits,
         }))
     }
 
-    /// The summary that `prompt` asks for, or what stands in its way, by `deadline`.
-    pub async fn write(&self, prompt: Prompt, deadline: Instant) -> Answer {
+    /// Who writes.
+    pub fn llm(&self) -> &Llm {
+        &self.0.llm
+    }
+
+    /// The summary that `prompt` asks for, or what stands in its way, by `deadline`. Only what has
+    /// to be written anew comes out of the allowance.
+    pub async fn write(&self, prompt: Prompt, deadline: Instant, allowance: &Allowance) -> Answer {
         let key = prompt.key(self.0.llm.model());
         let (job, interest, is_first) = {
             let mut running = self.0.running.lock().unwrap_or_else(PoisonError::into_inner);
@@ -151,14 +204,16 @@ impl Writing {
             let joined = running.get(&key).cloned().and_then(|job| {
                 let interest = job.interest.upgrade();
                 // Nobody waits and nobody will: that job is ending, another one takes its place.
-                (interest.is_some() || job.is_kept.load(Ordering::SeqCst))
-                    .then_some((job, interest))
+                (interest.is_some() || job.keeping.is_kept()).then_some((job, interest))
             });
             match joined {
                 Some((job, interest)) => (job, interest, false),
                 None if running.len() >= self.0.limits.max_queued => return Answer::Busy,
                 None => {
-                    let (job, interest) = self.start(key.clone(), prompt);
+                    let (job, interest) = match self.start(key.clone(), prompt, allowance) {
+                        Ok(started) => started,
+                        Err(answer) => return answer,
+                    };
                     running.insert(key, job.clone());
                     (job, Some(interest), true)
                 }
@@ -173,39 +228,70 @@ impl Writing {
                 }
                 None => Answer::Pending,
             },
-            // The job ended without a word: it was dropped with its runtime.
-            Ok(Err(_)) => Answer::Pending,
-            Err(_) => {
-                job.is_kept.store(true, Ordering::SeqCst);
-                Answer::Pending
-            }
+            Err(_) if job.keeping.keep(self.0.limits.max_in_background) => Answer::Pending,
+            // No room in the background, or the job ended without a word: the server stops.
+            Ok(Err(_)) | Err(_) => Answer::Busy,
         };
         drop(interest);
         answer
     }
 
-    fn start(&self, key: String, prompt: Prompt) -> (Job, Arc<Interest>) {
+    /// Starts a job in one of the caller's places.
+    fn start(
+        &self,
+        key: String,
+        prompt: Prompt,
+        allowance: &Allowance,
+    ) -> Result<(Job, Arc<Interest>), Answer> {
+        let Ok(queued) = Arc::clone(&allowance.queue).try_acquire_owned() else {
+            return Err(Answer::Busy);
+        };
+        let reservation = allowance.reserve(estimate(&prompt)).map_err(Answer::Spent)?;
+        let places = Arc::clone(&allowance.writing);
         let (sender, outcome) = watch::channel(None);
-        let is_kept = Arc::new(AtomicBool::new(false));
-        let abandoned = CancellationToken::new();
+        let in_all = Arc::clone(&self.0.in_background);
+        let keeping = Arc::new(Keeping { is_kept: AtomicBool::new(false), in_all });
+        let abandoned = self.0.stop.child_token();
         let interest =
-            Arc::new(Interest { is_kept: Arc::clone(&is_kept), abandoned: abandoned.clone() });
-        let job = Job { outcome: outcome.clone(), interest: Arc::downgrade(&interest), is_kept };
+            Arc::new(Interest { keeping: Arc::clone(&keeping), abandoned: abandoned.clone() });
+        let interested = Arc::downgrade(&interest);
+        let job = Job { outcome: outcome.clone(), interest: interested, keeping };
         let inner = Arc::clone(&self.0);
         tokio::spawn(async move {
             let outcome_of_work = tokio::select! {
                 biased;
                 () = abandoned.cancelled() => None,
-                done = inner.work(&prompt) => Some(done),
+                done = inner.work(&prompt, &places) => Some(done),
             };
+            // What was abandoned may have been read by the LLM: it stays spent.
+            if let Some((_, cost)) = &outcome_of_work {
+                settle(reservation, cost);
+            }
             if let Some((Outcome::Written(text), _)) = &outcome_of_work {
                 inner.finished.put(&key, Arc::clone(text), text.len());
             }
             inner.leave(&key, &outcome);
-            // Without receivers nobody waits any more; the cache has it.
-            let _ = sender.send(outcome_of_work);
+            drop(queued);
+            if outcome_of_work.is_some() {
+                // Without receivers nobody waits any more; the cache has it.
+                let _ = sender.send(outcome_of_work);
+            }
         });
-        (job, interest)
+        Ok((job, interest))
+    }
+}
+
+/// Tokens that a summary may cost, from above: most languages have more bytes to a token.
+fn estimate(prompt: &Prompt) -> u64 {
+    let bytes = prompt.system.len().saturating_add(prompt.user.len());
+    u64::try_from(bytes / 3).unwrap_or(u64::MAX).saturating_add(prompt.max_tokens.into())
+}
+
+/// An LLM that does not say what it used is believed to have used what was set aside.
+fn settle(reservation: Reservation, cost: &Cost) {
+    let used = cost.prompt_tokens.saturating_add(cost.completion_tokens);
+    if used > 0 || cost.llm_calls == 0 {
+        reservation.settle(used);
     }
 }
 
@@ -218,10 +304,12 @@ impl Inner {
         }
     }
 
-    async fn work(&self, prompt: &Prompt) -> (Outcome, Cost) {
+    /// Waits in the caller's own line first, so that the common one holds few of each caller.
+    async fn work(&self, prompt: &Prompt, own: &Semaphore) -> (Outcome, Cost) {
         let call = Call::within(self.limits.time);
         let mut cost = Cost::default();
-        let Ok(Ok(_place)) = timeout_at(call.deadline(), self.places.acquire()).await else {
+        let places = async { Some((own.acquire().await.ok()?, self.places.acquire().await.ok()?)) };
+        let Ok(Some(_places)) = timeout_at(call.deadline(), places).await else {
             let detail = "The LLM is asked too much at the moment.".to_owned();
             return (Outcome::Failed(FailureCode::LlmUnavailable, detail), cost);
         };

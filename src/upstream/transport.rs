@@ -3,6 +3,8 @@
 //! Nothing here waits without a limit or reads without a cap. Dropping a future of
 //! [`Transport::send`] closes the request; a caller who leaves takes the work along.
 
+mod client;
+
 use std::{
     error::Error as _,
     fmt, io,
@@ -15,12 +17,13 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 use reqwest::{
-    Client, Method, RequestBuilder, Response, StatusCode, Url,
+    Method, RequestBuilder, Response, StatusCode, Url,
     header::{DATE, HeaderMap, RETRY_AFTER},
-    redirect,
 };
 use tokio::time::{Instant, sleep_until, timeout_at};
 
+use self::client::Clients;
+pub use self::client::is_loopback;
 use crate::domain::{Entropy, Failure, FailureCode, failure::Result};
 
 /// What we call ourselves to upstreams (GitHub refuses requests without a name).
@@ -275,37 +278,26 @@ impl std::error::Error for TransportError {
 /// The one HTTP client of the program and its limits; clones share connections and retry budget.
 #[derive(Debug, Clone)]
 pub struct Transport {
-    client: Client,
-    settings: Arc<TransportSettings>,
+    clients: Arc<Clients>,
     budget: Arc<RetryBudget>,
     entropy: Arc<dyn Entropy>,
 }
 
 impl Transport {
-    /// A client with these limits. Proxies of the system (`HTTPS_PROXY`) are used, as operators expect.
+    /// A client with these limits. Proxies of the system (`HTTPS_PROXY`) are used, as operators
+    /// expect, except to this machine itself.
     pub fn new(settings: TransportSettings, entropy: Arc<dyn Entropy>) -> Result<Self> {
-        let client = Client::builder()
-            .user_agent(USER_AGENT)
-            // A redirect could carry a request to where it was not meant to go.
-            .redirect(redirect::Policy::none())
-            // Retries are ours to count; a hidden one could verify an authorization twice.
-            .retry(reqwest::retry::never())
-            .connect_timeout(settings.connect_timeout)
-            .pool_idle_timeout(settings.pool_idle_timeout)
-            .tcp_nodelay(true)
-            .gzip(true)
-            .build()
-            .map_err(|error| {
-                Failure::new(FailureCode::Internal, "The HTTP client could not be built.")
-                    .caused_by(error)
-            })?;
         let budget = Arc::new(RetryBudget::new(settings.retry_reserve));
-        Ok(Self { client, settings: Arc::new(settings), budget, entropy })
+        let clients = Clients::new(settings).map_err(|error| {
+            Failure::new(FailureCode::Internal, "The HTTP client could not be built.")
+                .caused_by(error)
+        })?;
+        Ok(Self { clients: Arc::new(clients), budget, entropy })
     }
 
     /// Begins a request.
     pub fn request(&self, method: Method, url: Url) -> RequestBuilder {
-        self.client.request(method, url)
+        self.clients.drafting().request(method, url)
     }
 
     /// Sends a request and reads its answer, whatever the status.
@@ -325,7 +317,7 @@ impl Transport {
                 Ok(outcome) => outcome,
                 Err(_) => Err(TransportError::TimedOut),
             };
-            let wait = (attempt < self.settings.max_retries && again.is_some())
+            let wait = (attempt < self.clients.settings().max_retries && again.is_some())
                 .then(|| self.wait_before_retry(dispatch.retry, &outcome, attempt))
                 .flatten()
                 .filter(|wait| *wait < call.remaining());
@@ -343,8 +335,9 @@ impl Transport {
         request: reqwest::Request,
         cap: BodyCap,
     ) -> Result<Answer, TransportError> {
-        let patience = Instant::now() + self.settings.answer_timeout;
-        let response = timeout_at(patience, self.client.execute(request))
+        let patience = Instant::now() + self.clients.settings().answer_timeout;
+        let client = self.clients.of(request.url()).map_err(TransportError::from_reqwest)?;
+        let response = timeout_at(patience, client.execute(request))
             .await
             .map_err(|_| TransportError::TimedOut)?
             .map_err(TransportError::from_reqwest)?;
@@ -361,7 +354,7 @@ impl Transport {
         let (BodyCap::Whole(limit) | BodyCap::Cut(limit)) = cap;
         let mut body = BytesMut::new();
         loop {
-            let patience = Instant::now() + self.settings.read_idle_timeout;
+            let patience = Instant::now() + self.clients.settings().read_idle_timeout;
             let chunk = timeout_at(patience, response.chunk())
                 .await
                 .map_err(|_| TransportError::TimedOut)?
@@ -408,7 +401,7 @@ impl Transport {
         let mut random = [0_u8; 4];
         self.entropy.fill(&mut random);
         let fraction = f64::from(u32::from_le_bytes(random)) / f64::from(u32::MAX);
-        self.settings.backoff.saturating_mul(1 << attempt.min(8)).mul_f64(fraction)
+        self.clients.settings().backoff.saturating_mul(1 << attempt.min(8)).mul_f64(fraction)
     }
 }
 

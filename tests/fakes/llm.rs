@@ -27,7 +27,7 @@ pub struct Prompt {
 }
 
 /// How the model answers.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub enum Behaviour {
     /// The story's prose for the title in the prompt, or a sentence made from it.
     #[default]
@@ -35,12 +35,17 @@ pub enum Behaviour {
     /// Does what an injected text wants: says the whole prompt again.
     Obeying,
     Text(String),
+    /// Whatever this makes of the prompt.
+    Saying(Author),
     Status(u16),
     /// 200 without any text.
     Empty,
     /// 200 with a web page.
     Html,
 }
+
+/// Writes what the model says.
+pub type Author = Arc<dyn Fn(&Prompt) -> String + Send + Sync>;
 
 type Override = (Arc<dyn Fn(&Prompt) -> bool + Send + Sync>, Behaviour);
 
@@ -158,6 +163,7 @@ impl FakeLlm {
             Behaviour::Scripted => completion(&prompt, &self.scripted(&prompt)),
             Behaviour::Obeying => completion(&prompt, &prompt.user),
             Behaviour::Text(text) => completion(&prompt, &text),
+            Behaviour::Saying(author) => completion(&prompt, &author(&prompt)),
             Behaviour::Status(status) => refusal(status, "the model is not available"),
             Behaviour::Empty => completion(&prompt, ""),
             Behaviour::Html => Html("<html><body>Gateway login</body></html>").into_response(),

@@ -1,12 +1,19 @@
 //! The corpus of real pull requests, read in place when it is there, and the measure of a packing:
 //! which of the identifiers and paths that the author names are left.
 
+#![allow(dead_code, reason = "shared by programs that each use a part")]
+
 use std::{collections::BTreeSet, path::PathBuf};
 
 use pr_summarizer::domain::pull_request::{ChangeType, Diff, FileDiff};
 
 /// One squash-merged pull request.
 pub(crate) struct Sample {
+    /// owner/name.
+    pub(crate) repository: String,
+    pub(crate) number: u64,
+    pub(crate) title: String,
+    pub(crate) body: String,
     /// What `git show` printed.
     pub(crate) raw: String,
     /// The same, file by file.
@@ -28,12 +35,25 @@ pub(crate) fn load() -> Option<Vec<Sample>> {
         let text = |field: &str| -> Option<String> {
             Some(sample.get(field)?.as_str().unwrap_or_default().to_owned())
         };
-        let raw = text("diff")?;
-        let mut named = identifiers(&format!("{}\n{}", text("title")?, text("body")?));
-        named.retain(|word| raw.contains(word));
-        Some(Sample { diff: parse(&raw), raw, named })
+        let number = sample.get("number")?.as_u64()?;
+        Some(Sample::new(text("repository")?, number, text("title")?, text("body")?, text("diff")?))
     });
     Some(samples.filter(|sample| !sample.named.is_empty()).collect())
+}
+
+impl Sample {
+    /// Reads the diff, and finds which of its words title and body name.
+    pub(crate) fn new(
+        repository: String,
+        number: u64,
+        title: String,
+        body: String,
+        raw: String,
+    ) -> Self {
+        let mut named = identifiers(&format!("{title}\n{body}"));
+        named.retain(|word| raw.contains(word));
+        Self { repository, number, title, body, diff: parse(&raw), raw, named }
+    }
 }
 
 /// Of all words that authors named, the share (in percent) that `packed` still shows.
@@ -118,5 +138,5 @@ fn parse(raw: &str) -> Diff {
             patch: hunks,
         }
     });
-    Diff { files: files.collect(), is_truncated: false }
+    Diff { files: files.collect(), ..Diff::default() }
 }

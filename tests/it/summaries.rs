@@ -133,6 +133,13 @@ async fn failures_of_github_are_told_as_designed() {
     let limited = summarize(&agent, json!({})).await;
     assert_eq!(limited.code(), "github_rate_limited", "{}", limited.text);
     server.world.github.exhaust_rate_limit("octocat", false);
+    // Nobody asks GitHub in vain before the limit is reset.
+    let asked = server.world.github.calls().len();
+    let held = summarize(&agent, json!({})).await;
+    assert_eq!(held.code(), "github_rate_limited", "{}", held.text);
+    assert!(held.raw.to_string().contains("retry_after_seconds"), "{}", held.raw);
+    assert_eq!(server.world.github.calls().len(), asked);
+    server.clock.advance(chrono::Duration::minutes(31));
     server.world.github.inject(Match::path("POST", "/graphql"), Fault::status(500), 10);
     let down = summarize(&agent, json!({})).await;
     assert_eq!(down.code(), "github_unavailable", "{}", down.text);

@@ -82,7 +82,7 @@ pub(super) fn without_links(text: &str) -> String {
             ']' => {
                 let start = open.pop();
                 let closes = match characters.peek() {
-                    Some('(') => ')',
+                    Some('(' | '（') => ')',
                     Some('[') => ']',
                     Some(':') => '\n',
                     _ => {
@@ -93,8 +93,8 @@ pub(super) fn without_links(text: &str) -> String {
                 let mut depth = 0_usize;
                 while let Some(skipped) = characters.next_if(|&c| c != '\n') {
                     match skipped {
-                        '(' | '[' => depth += 1,
-                        _ if skipped == closes => {
+                        '(' | '（' | '[' => depth += 1,
+                        _ if skipped == closes || skipped == '）' && closes == ')' => {
                             depth = depth.saturating_sub(1);
                             if depth == 0 {
                                 break;

@@ -10,7 +10,7 @@ use super::{
     cut,
     markup::{without_entities, without_links, without_tags},
     visible,
-    words::{CODE_TOO, COUNTRIES, FILES_ONLY, PRODUCTS, SCHEMES, TOP_LEVEL, has},
+    words::{CODE_TOO, COUNTRIES, FILES_ONLY, OTHER_SCRIPTS, PRODUCTS, SCHEMES, TOP_LEVEL, has},
 };
 
 /// What stands where a link stood. Round brackets: square ones are themselves markup.
@@ -62,7 +62,7 @@ fn settle(text: &str, max_chars: usize, form: Form) -> String {
 }
 
 fn round(text: &str, max_chars: usize, form: Form) -> String {
-    let text = without_tags(&without_entities(&visible(text)));
+    let text = without_tags(&without_entities(&plain_signs(&visible(text))));
     let text = without_links(&text);
     let mut out = String::with_capacity(text.len());
     if form == Form::Paragraphs {
@@ -83,6 +83,21 @@ fn round(text: &str, max_chars: usize, form: Form) -> String {
         out = words(without_markers(&text), form);
     }
     cut_at_word(out, max_chars)
+}
+
+/// Full-width forms of the signs that markup is made of, as the plain ones: whoever normalizes the
+/// text later would make markup of them.
+fn plain_signs(text: &str) -> String {
+    let plain = |c: char| match c {
+        '＜' | '﹤' => '<',
+        '＞' | '﹥' => '>',
+        '［' => '[',
+        '］' => ']',
+        '＆' | '﹠' => '&',
+        '｀' => '`',
+        other => other,
+    };
+    text.chars().map(plain).collect()
 }
 
 /// Without what would make a heading, a quote, a rule or a table row of the line.
@@ -140,10 +155,24 @@ fn runs(word: &str) -> impl Iterator<Item = (&str, bool)> {
         let first = rest.chars().next()?;
         let is_unspaced = unspaced(first);
         let end = rest.find(|c| unspaced(c) != is_unspaced).unwrap_or(rest.len());
+        let end = end + foreign_domain(rest, end);
         let (run, after) = rest.split_at(end);
         rest = after;
         Some((run, std::mem::replace(&mut is_joined, true)))
     })
+}
+
+/// How many bytes after `dot` still belong to a host: `host.公司` is one word although its end is
+/// written in a script without spaces.
+fn foreign_domain(text: &str, dot: usize) -> usize {
+    let (before, after) = text.split_at(dot);
+    if !before.ends_with(['.', '․']) {
+        return 0;
+    }
+    let longest = OTHER_SCRIPTS
+        .split(' ')
+        .filter(|domain| domain.starts_with(unspaced) && after.starts_with(domain));
+    longest.map(str::len).max().unwrap_or_default()
 }
 
 /// Ideographs, kana, Hangul and their punctuation; full-width letters can spell an address.
@@ -154,15 +183,18 @@ fn unspaced(character: char) -> bool {
         | '\u{20000}'..='\u{3ffff}')
 }
 
-/// `#12` and `owner/repo#12` lose the sign that would make a reference of them.
+/// `#12`, `owner/repo#12` and `GH-12` lose the sign that would make a reference of them.
 fn push_word(out: &mut String, word: &str) {
     let mut rest = word;
-    while let Some(at) = rest.find(['#', '＃']) {
+    while let Some(at) = rest.find(['#', '＃', '-']) {
         let (before, after) = rest.split_at(at);
-        let sign = after.chars().next().map_or(1, char::len_utf8);
-        let after = after.get(sign..).unwrap_or_default();
+        let sign = after.chars().next().unwrap_or('#');
+        let after = after.get(sign.len_utf8()..).unwrap_or_default();
         out.push_str(before);
-        if after.starts_with(|c: char| c.is_ascii_digit()) {
+        let is_number = after.starts_with(|c: char| c.is_ascii_digit());
+        if sign == '-' {
+            out.push(if is_number && ends_with_gh(out) { ' ' } else { '-' });
+        } else if is_number {
             if before.ends_with(|c: char| c.is_alphanumeric()) {
                 out.push(' ');
             }
@@ -173,6 +205,12 @@ fn push_word(out: &mut String, word: &str) {
         rest = after;
     }
     out.push_str(rest);
+}
+
+/// Whether the text ends with `GH`, in any case, as a word or behind other letters.
+fn ends_with_gh(text: &str) -> bool {
+    let end = text.len().checked_sub(2).and_then(|at| text.get(at..));
+    end.is_some_and(|end| end.eq_ignore_ascii_case("gh"))
 }
 
 /// Runs of backticks become one, runs of tildes none, and an odd backtick goes: no fence, and no
@@ -257,14 +295,13 @@ fn pieces(word: &str) -> impl Iterator<Item = &str> {
 fn folded(word: &str) -> String {
     word.chars()
         .map(|c| match c {
-            '\u{ff01}'..='\u{ff5e}' => {
-                char::from_u32(c as u32 - 0xfee0).unwrap_or(c).to_ascii_lowercase()
-            }
+            '\u{ff01}'..='\u{ff5e}' => char::from_u32(c as u32 - 0xfee0).unwrap_or(c),
             '。' | '｡' | '․' => '.',
             '⁄' | '∕' | '⧸' => '/',
             '∶' | '꞉' | 'ː' => ':',
-            other => other.to_ascii_lowercase(),
+            other => other,
         })
+        .flat_map(char::to_lowercase)
         .collect()
 }
 
@@ -306,8 +343,10 @@ fn judge_host(piece: &str, word: &str) -> Verdict {
     if first.is_empty() || host.parse::<IpAddr>().is_ok() {
         return if first.is_empty() { Verdict::Plain } else { Verdict::Link };
     }
+    // Marks that combine are part of a word in many scripts.
     let is_label = |label: &str| {
-        !label.is_empty() && label.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_'))
+        !label.is_empty()
+            && label.chars().all(|c| c.is_alphanumeric() || !c.is_ascii() || "-_".contains(c))
     };
     if !host.split('.').all(is_label) || !last.chars().any(char::is_alphabetic) {
         return Verdict::Plain;
@@ -315,7 +354,9 @@ fn judge_host(piece: &str, word: &str) -> Verdict {
     if !goes_on && has(PRODUCTS, host) {
         return Verdict::File;
     }
-    if last.starts_with("xn--") || has(TOP_LEVEL, last) || has(COUNTRIES, last) {
+    if last.starts_with("xn--")
+        || [TOP_LEVEL, COUNTRIES, OTHER_SCRIPTS].iter().any(|table| has(table, last))
+    {
         return Verdict::Link;
     }
     // A dotted word before a slash is a host, unless it can only be a file or a version.

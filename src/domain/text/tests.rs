@@ -209,6 +209,13 @@ fn what_is_dropped_and_what_stays() {
             "添加缓存，参见(link removed)。修改`main.rs`文件",
         ),
         ("例え.comを見る", "例え(link removed)を見る"),
+        ("见evil.中国/x吧", "见(link removed)/x吧"),
+        ("см. ПРИМЕР.РФ и пример.рф/x", "см. (link removed) и (link removed)"),
+        ("открой api.localhost:3000", "открой (link removed)"),
+        ("join zoommtg:join?x or callto:eve", "join (link removed) or (link removed)"),
+        ("as in GH-12 and gh-7", "as in GH 12 and gh 7"),
+        ("［a］（b） ＜b＞bold＜/b＞", "a bold"),
+        ("pass\u{13430}wo\u{1d159}rd", "password"),
     ] {
         assert_eq!(prose(text, 2_000), expected);
     }

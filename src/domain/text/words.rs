@@ -3,17 +3,24 @@
 
 /// Schemes that do something even without `//`.
 pub(super) const SCHEMES: &str = "\
-    about blob cursor data facetime file ftp ftps git http https intent itms javascript magnet \
-    mailto ms-settings search-ms skype slack sms ssh tel vbscript view-source vscode ws wss xmpp";
+    about aim bitcoin blob callto chrome chrome-extension cursor data dav ethereum facetime \
+    feed file ftp ftps geo git github-mac gopher http https intent irc ircs itms itms-apps \
+    itms-services jar javascript lightning livescript macappstore magnet mailto market \
+    microsoft-edge mms monero moz-extension ms-access ms-cxh ms-excel ms-msdt ms-officecmd \
+    ms-powerpoint ms-settings ms-word msteams nfs nntp notion obsidian onenote rtsp \
+    search-ms sftp sgn shortcuts sip sips skype slack smb sms spotify ssh steam svn \
+    systempreferences tel telnet tg ts3server urn vbscript ventrilo view-source vscode \
+    vscode-insiders webcal whatsapp ws wss x-github-client xmpp ymsgr zoommtg zoomus";
 
 /// Last labels that make a host of a dotted word.
 pub(super) const TOP_LEVEL: &str = "\
-    academy agency art asia auction bank bar best bid biz blog buzz cam casino cfd chat click \
-    cloud club codes college com community coop cyou dating dev digital edu email example expert \
-    finance foundation fun gdn gov guru icu info institute int internal invalid kim loan lol ltd \
-    marketing mil mobi mom monster museum net news ninja onion online org party photos pics pro \
-    pub quest racing rip rocks sale sbs school sex shop site social software solutions space \
-    studio surf tech technology tel tips top town trade vip wang webcam website wtf xxx xyz zone";
+    academy agency art asia auction bank bar best bid biz blog buzz cam casino cfd chat \
+    click cloud club codes college com community coop cyou dating dev digital edu email \
+    example expert finance foundation fun gdn gov guru icu info institute int internal \
+    invalid kim loan localhost lol ltd marketing mil mobi mom monster museum net news ninja \
+    onion online org party photos pics pro pub quest racing rip rocks sale sbs school sex \
+    shop site social software solutions space studio surf tech technology tel tips top town \
+    trade vip wang webcam website wtf xxx xyz zone";
 
 /// The countries' among them.
 /// Source: the root zone database, <https://www.iana.org/domains/root/db>
@@ -26,6 +33,17 @@ pub(super) const COUNTRIES: &str = "\
     nr nu nz om pa pe pf pg ph pk pn pr pt pw qa re ro ru rw sa sb sc sd se sg si sk sl sm sn sr \
     ss su sv sx sy sz tc td tg th tj tk tl tm tn tr tt tv tw tz ua ug uk us uy uz va vc ve vg vn \
     vu wf ws ye yt za zm zw";
+
+/// Those in other scripts.
+/// Source: the same.
+pub(super) const OTHER_SCRIPTS: &str = "\
+    ελ ευ бг бел дети ею ком мкд мон москва онлайн орг рус рф сайт срб укр қаз հայ ישראל קום \
+    ابوظبي الاردن البحرين الجزائر السعودية المغرب امارات ایران بارت بازار بيتك بھارت تونس \
+    سودان سورية شبكة عراق عمان فلسطين قطر كوم مصر مليسيا موريتانيا موقع همراه پاکستان कॉम \
+    नेट भारत संगठन বাংলা ভারত ਭਾਰਤ ભારત இந்தியா இலங்கை சிங்கப்பூர் భారత్ ಭಾರತ ഭാരതം ලංකා คอม \
+    ไทย ລາວ გე みんな アマゾン クラウド グーグル コム ストア セール ファッション ポイント 世界 中信 中国 中國 中文网 企业 佛山 信息 健康 公司 公益 \
+    台湾 台灣 商城 商店 商标 嘉里 在线 大拿 天主教 娱乐 家電 广东 微博 慈善 我爱你 手机 招聘 政务 政府 新加坡 新闻 时尚 書籍 机构 游戏 澳門 点看 移动 \
+    组织机构 网址 网店 网站 网络 联通 谷歌 购物 通販 集团 電訊盈科 飞利浦 食品 餐厅 香格里拉 香港 닷넷 닷컴 삼성 한국";
 
 /// Top-level domains that more often end a file's name or are a member in code: kept as code,
 /// where no renderer makes a link, and a link only if a path follows.
@@ -55,12 +73,18 @@ pub(super) const ELEMENTS: &str = "\
 /// Products and namespaces that are called like a host: kept as code.
 pub(super) const PRODUCTS: &str = "ado.net asp.net socket.io system.io system.net vb.net";
 
-/// Is `word` one of the words of `table`?
+/// Is `word` one of the words of `table`? Asked for every word with a dot or a colon: it searches
+/// the table as one text instead of splitting it.
 pub(super) fn has(table: &str, word: &str) -> bool {
-    !word.is_empty() && table.split(' ').any(|one| one == word)
+    let is_whole = |at: usize| {
+        let before = table.get(..at).unwrap_or_default();
+        let after = table.get(at + word.len()..).unwrap_or_default();
+        (before.is_empty() || before.ends_with(' ')) && (after.is_empty() || after.starts_with(' '))
+    };
+    !word.is_empty() && !word.contains(' ') && table.match_indices(word).any(|(at, _)| is_whole(at))
 }
 
 /// All tables, for the test of their order.
 #[cfg(test)]
 pub(super) const TABLES: &[&str] =
-    &[SCHEMES, TOP_LEVEL, COUNTRIES, CODE_TOO, FILES_ONLY, PRODUCTS, ELEMENTS];
+    &[SCHEMES, TOP_LEVEL, COUNTRIES, OTHER_SCRIPTS, CODE_TOO, FILES_ONLY, PRODUCTS, ELEMENTS];

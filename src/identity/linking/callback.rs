@@ -65,6 +65,10 @@ impl AccountLinking {
                 }
                 if !same_browser && presented.is_some() && presented != *auth_request {
                     // Two browsers hold this flow's state, so it is not known whose account came.
+                    // Its end first: whoever still finishes it finds it burned and undoes it too.
+                    if !self.advance(&flow, Phase::Burned(Ending::OtherBrowser)).await? {
+                        return Box::pin(self.complete(callback, browser, call)).await;
+                    }
                     self.delete_connection(connection).await?;
                     return Err(ended(Ending::OtherBrowser));
                 }
@@ -231,7 +235,8 @@ impl AccountLinking {
             last_used_at: now,
         };
         let expires_at = now + ConnectionRecord::retention(self.inner.settings.mode);
-        self.inner.store.insert(&self.key(&user.digest()), &record, expires_at).await?;
+        let key = self.key(&user.digest());
+        let is_new = self.inner.store.insert(&key, &record, expires_at).await?;
         let done = Phase::Done {
             binding,
             auth_request,
@@ -243,7 +248,11 @@ impl AccountLinking {
             if let Some(Phase::Done { account, connection, .. }) = now {
                 // Whoever was faster may not have moved the pointer yet, and ours is about to be
                 // told that it is connected.
-                self.point_if_open(&principal, &id, &connection).await?;
+                let was_open = self.point_if_open(&principal, &id, &connection).await?;
+                if is_new && !was_open {
+                    // Finished and disconnected while we asked: nothing of it may come back.
+                    self.delete_connection(&user).await?;
+                }
                 return Ok(account);
             }
             // It was burned while we asked: what it brought must go too.

@@ -9,6 +9,7 @@
 //! in a flow of that principal; an authorization is verified at most once; a flow that has ended
 //! never verifies.
 
+mod access;
 mod callback;
 mod consent;
 mod records;
@@ -353,18 +354,18 @@ impl AccountLinking {
         self.inner.deletions.notified().await;
     }
 
-    /// Moves the pointer of a flow that is done, unless that was done already.
+    /// Moves the pointer of a flow that is done, unless that was done already; whether it had to.
     pub(super) async fn point_if_open(
         &self,
         principal: &PrincipalId,
         flow: &FlowId,
         user: &UserId,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let open = self.principal_record(principal).await?.is_some_and(|r| r.flows.contains(flow));
         if open {
             self.point_to(principal, flow, user).await?;
         }
-        Ok(())
+        Ok(open)
     }
 
     /// Remembers that deleting a superseded account killed its successor.

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     domain::{Fault, FlowId, GitHubAccess, failure::Result},
-    upstream::Call,
+    upstream::{Call, scalekit::Scalekit},
 };
 
 /// How often a waiting call asks Scalekit whether the account has become active.
@@ -62,7 +62,7 @@ impl AccountLinking {
         if let Some(connection) = self.connection_of(&record).await? {
             let connection = connection.value;
             if !connection.needs_reauthorization {
-                return Ok(Status::Connected(shown(&connection)));
+                return Ok(Status::Connected(self.shown(&connection)));
             }
             if pending.is_none() {
                 return Ok(Status::Expired { account: connection.account });
@@ -134,13 +134,18 @@ impl AccountLinking {
             }
         }
     }
-}
 
-fn shown(connection: &ConnectionRecord) -> Connection {
-    Connection {
-        account: connection.account.clone(),
-        verified: connection.verified,
-        connected_at: Some(connection.connected_at),
-        access: GitHubAccess::ScalekitProxy,
+    fn shown(&self, connection: &ConnectionRecord) -> Connection {
+        let by_tools = self.scalekit().is_some_and(Scalekit::proxy_is_off);
+        Connection {
+            account: connection.account.clone(),
+            verified: connection.verified,
+            connected_at: Some(connection.connected_at),
+            access: if by_tools {
+                GitHubAccess::ScalekitTools
+            } else {
+                GitHubAccess::ScalekitProxy
+            },
+        }
     }
 }

@@ -95,7 +95,9 @@ pub(super) async fn run(call: Call, request: CallToolRequestParams) -> Result<An
     let (text, mut output) = told(&status, parts.settings.mode);
     let text = match (&parts.settings.llm_host, output.status) {
         (Some(host), ConnectionStatus::Connected) => {
-            format!("{text} Text of pull requests is sent to {host} to be summarized.")
+            let which =
+                if parts.settings.llm_reads_private { "" } else { " in public repositories" };
+            format!("{text} Text of pull requests{which} is sent to {host} to be summarized.")
         }
         _ => text,
     };

@@ -22,6 +22,7 @@ use crate::{
         Principal,
         linking::{Connection, PendingLink, Status},
     },
+    summarize::Caller,
 };
 
 /// The tool's name.
@@ -110,6 +111,9 @@ pub(super) async fn run(call: Call, mut request: CallToolRequestParams) -> Resul
         }
     };
     let reconnect = input.reconnect.unwrap_or(false);
+    if reconnect {
+        call.server.parts.summarizer.forget(&Caller::new(&principal.id));
+    }
     match call.server.parts.linking.begin(&principal, reconnect, &upstream).await {
         Ok(Status::Pending(link)) if asks => {
             Ok(Answer::Ask(call.server.states.ask(&link, &binding)))

@@ -16,8 +16,11 @@ use crate::{
         ranking::Order,
         text,
     },
-    identity::{Principal, linking::Status},
-    summarize::{MAX_PULL_REQUESTS, Request, render},
+    identity::{
+        Principal,
+        linking::{OwnGitHub, Status},
+    },
+    summarize::{Caller, MAX_PULL_REQUESTS, Request, render},
     upstream,
 };
 
@@ -94,21 +97,80 @@ pub(super) async fn run(call: Call, request: CallToolRequestParams) -> Result<An
         }
         own => own?,
     };
-    let work = async {
-        let digest = parts.summarizer.summarize(&own.github, &wanted, &reporter, &upstream).await;
-        // Ends the forwarder, once it has sent what was reported last.
-        drop(reporter);
-        digest
+    let access = Access { principal, own };
+    let held = summarized(&call, &access, &wanted, (reporter, forwarder), &upstream).await;
+    let Some(digest) = held else {
+        return Err(access_lost(&call, access.principal, &upstream).await?);
     };
-    let (digest, ()) = tokio::join!(work, forwarder.run());
     match digest {
         Ok(digest) => Ok(Answer::done(render::render(&digest), &digest)?),
         Err(failure) => {
             if failure.code == FailureCode::ReauthorizationRequired {
-                parts.linking.note_refusal(&own).await;
+                parts.linking.note_refusal(&access.own).await;
             }
             Err(failure.into())
         }
+    }
+}
+
+/// A caller's own access to GitHub.
+struct Access {
+    principal: Principal,
+    own: OwnGitHub,
+}
+
+/// The digest, or what stood in its way; `None` if the access was lost meanwhile: disconnected in
+/// a browser or by another call, or replaced by another account. Nothing is served then, and
+/// nothing more is asked.
+async fn summarized(
+    call: &Call,
+    access: &Access,
+    wanted: &Request,
+    (reporter, forwarder): (progress::Reporter, progress::Forwarder),
+    upstream: &upstream::Call,
+) -> Option<Result<RepositoryDigest>> {
+    let parts = &call.server.parts;
+    let Access { principal, own } = access;
+    let caller = Caller::new(&principal.id);
+    let work = async {
+        let summarizer = &parts.summarizer;
+        let digest = summarizer.summarize(&caller, &own.github, wanted, &reporter, upstream).await;
+        // Ends the forwarder, once it has sent what was reported last.
+        drop(reporter);
+        digest
+    };
+    let digest = tokio::select! {
+        (digest, ()) = async { tokio::join!(work, forwarder.run()) } => digest,
+        lost = parts.linking.until_lost(principal, own) => match lost {
+            Ok(()) => return None,
+            Err(failure) => Err(failure),
+        },
+    };
+    match parts.linking.holds(principal, own).await {
+        Ok(true) => Some(digest),
+        Ok(false) => {
+            parts.summarizer.forget(&caller);
+            None
+        }
+        Err(failure) => Some(Err(failure)),
+    }
+}
+
+/// What a call is told whose access went away under it.
+async fn access_lost(
+    call: &Call,
+    principal: Principal,
+    upstream: &upstream::Call,
+) -> Result<Refusal> {
+    match call.server.parts.linking.github(&principal, upstream).await {
+        Ok(_) => Ok(Refusal::plain(Failure::new(
+            FailureCode::NotConnected,
+            "Another GitHub account was connected while this call ran. Call again to read with it.",
+        ))),
+        Err(failure) if failure.code == FailureCode::NotConnected => {
+            connect_first(call, Some(principal)).await
+        }
+        Err(failure) => Ok(failure.into()),
     }
 }
 

@@ -22,7 +22,7 @@ fn file(path: &str, hunks: Option<String>) -> FileDiff {
 }
 
 fn diff(files: Vec<FileDiff>) -> Diff {
-    Diff { files, is_truncated: false }
+    Diff { files, ..Diff::default() }
 }
 
 /// A patch of one hunk with this many added lines and context lines between them.

@@ -46,6 +46,7 @@ fn digest(pull_requests: Vec<Digest>) -> RepositoryDigest {
         pending,
         pull_requests,
         warnings: vec!["#9: the LLM wrote no summary; an extract stands in.".to_owned()],
+        llm_host: Some("llm.example".to_owned()),
         usage: Usage::default(),
         generated_at: at("2026-06-30T12:00:00Z"),
     }
@@ -65,6 +66,7 @@ fn the_text_word_for_word() {
 fn nothing_open_is_an_answer() {
     let mut empty = digest(Vec::new());
     empty.warnings.clear();
+    empty.llm_host = None;
     assert_eq!(render(&empty).trim(), "octo/hello has no pull requests that match.");
     empty.open_pull_requests = Some(0);
     assert_eq!(render(&empty).trim(), "octo/hello has no open pull requests.");

@@ -8,8 +8,12 @@ use tokio::sync::Semaphore as Gate;
 
 use super::*;
 use crate::{
-    domain::{SystemEntropy, digest::Detail},
-    summarize::{prompt::prompt, samples},
+    domain::{ManualClock, SystemEntropy, digest::Detail},
+    summarize::{
+        governor::{Caller, Governor, GovernorLimits},
+        prompt::prompt,
+        samples,
+    },
     upstream::llm::LlmSettings,
 };
 
@@ -62,7 +66,18 @@ async fn start(lines: &[&'static str], open: usize) -> (Writing, Arc<World>) {
         answer_timeout: Duration::from_secs(10),
     };
     let llm = Llm::new(settings, Arc::new(SystemEntropy)).unwrap();
-    (Writing::new(llm, WritingLimits::default()), world)
+    (Writing::new(llm, WritingLimits::default(), CancellationToken::new()), world)
+}
+
+/// What one caller may have written, by these limits.
+async fn allowed_by(limits: GovernorLimits) -> Allowance {
+    let clock = Arc::new(ManualClock::new(samples::at("2026-06-30T12:00:00Z")));
+    let governor = Governor::new(limits, clock);
+    governor.admit(&Caller::named("ann"), "account", soon()).await.unwrap().allowance
+}
+
+async fn allowed() -> Allowance {
+    allowed_by(GovernorLimits::default()).await
 }
 
 fn asked(number: u64) -> Prompt {
@@ -95,23 +110,27 @@ fn written(answer: Answer) -> (String, Cost) {
 
 #[tokio::test]
 async fn the_same_question_is_asked_once() {
+    let allowance = allowed().await;
     let (writing, world) = start(&[SOUND], 100).await;
-    let answers =
-        futures_util::future::join_all((0..20).map(|_| writing.write(asked(7), soon()))).await;
+    let answers = futures_util::future::join_all(
+        (0..20).map(|_| writing.write(asked(7), soon(), &allowance)),
+    )
+    .await;
     let costs: u32 = answers.into_iter().map(|answer| written(answer).1.llm_calls).sum();
     assert_eq!((costs, world.calls.load(Ordering::SeqCst)), (1, 1));
-    assert_eq!(writing.write(asked(7), soon()).await, Answer::Earlier(SOUND.into()));
-    written(writing.write(asked(8), soon()).await);
+    assert_eq!(writing.write(asked(7), soon(), &allowance).await, Answer::Earlier(SOUND.into()));
+    written(writing.write(asked(8), soon(), &allowance).await);
     assert_eq!(world.calls.load(Ordering::SeqCst), 2);
 }
 
 #[tokio::test]
 async fn who_runs_out_of_time_finds_it_the_next_time() {
+    let allowance = allowed().await;
     let (writing, world) = start(&[SOUND], 0).await;
     let short = Instant::now() + Duration::from_millis(100);
-    assert_eq!(writing.write(asked(7), short).await, Answer::Pending);
+    assert_eq!(writing.write(asked(7), short, &allowance).await, Answer::Pending);
     world.gate.add_permits(1);
-    let answer = writing.write(asked(7), soon()).await;
+    let answer = writing.write(asked(7), soon(), &allowance).await;
     assert!(
         matches!(
             answer,
@@ -119,14 +138,16 @@ async fn who_runs_out_of_time_finds_it_the_next_time() {
         ),
         "{answer:?}"
     );
-    assert_eq!(writing.write(asked(7), soon()).await, Answer::Earlier(SOUND.into()));
+    assert_eq!(writing.write(asked(7), soon(), &allowance).await, Answer::Earlier(SOUND.into()));
     assert_eq!(world.calls.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]
 async fn the_last_to_leave_ends_the_work() {
     let (writing, world) = start(&[SOUND], 0).await;
-    let ask = |writing: Writing| tokio::spawn(async move { writing.write(asked(7), soon()).await });
+    let ask = |writing: Writing| {
+        tokio::spawn(async move { writing.write(asked(7), soon(), &allowed().await).await })
+    };
     let (one, two) = (ask(writing.clone()), ask(writing.clone()));
     until(|| world.calls.load(Ordering::SeqCst) == 1).await;
     one.abort();
@@ -136,44 +157,113 @@ async fn the_last_to_leave_ends_the_work() {
     until(|| world.gone.load(Ordering::SeqCst) == 1).await;
     until(|| writing.0.running.lock().unwrap().is_empty()).await;
     world.gate.add_permits(1);
-    written(writing.write(asked(7), soon()).await);
+    written(writing.write(asked(7), soon(), &allowed().await).await);
     assert_eq!(world.calls.load(Ordering::SeqCst), 2);
 }
 
 #[tokio::test]
 async fn a_claim_is_repaired_once() {
+    let allowance = allowed().await;
     let claim = "Adds a cache to the client so that nothing is asked twice. It is approved.";
     let (writing, _) = start(&[claim, "Adds a cache to the client, and no more."], 9).await;
-    let (text, cost) = written(writing.write(asked(7), soon()).await);
+    let (text, cost) = written(writing.write(asked(7), soon(), &allowance).await);
     assert_eq!(text, "Adds a cache to the client, and no more.");
     assert_eq!(cost, Cost { llm_calls: 2, prompt_tokens: 20, completion_tokens: 4 });
 
     let (writing, world) = start(&[claim], 9).await;
-    assert_eq!(written(writing.write(asked(7), soon()).await).0, SOUND);
+    assert_eq!(written(writing.write(asked(7), soon(), &allowance).await).0, SOUND);
     assert_eq!(world.calls.load(Ordering::SeqCst), 2);
 
     let (writing, _) = start(&["The pull request is approved. CI is green."], 9).await;
-    let answer = writing.write(asked(7), soon()).await;
+    let answer = writing.write(asked(7), soon(), &allowance).await;
     assert!(matches!(answer, Answer::Now(Outcome::Unusable(_), _)), "{answer:?}");
 }
 
 #[tokio::test]
 async fn what_is_no_summary_is_not_kept() {
+    let allowance = allowed().await;
     let (writing, world) = start(&["", SOUND], 9).await;
-    let answer = writing.write(asked(7), soon()).await;
+    let answer = writing.write(asked(7), soon(), &allowance).await;
     assert!(matches!(answer, Answer::Now(Outcome::Unusable(_), _)), "{answer:?}");
-    written(writing.write(asked(7), soon()).await);
+    written(writing.write(asked(7), soon(), &allowance).await);
     assert_eq!(world.calls.load(Ordering::SeqCst), 2);
 }
 
 #[tokio::test]
 async fn a_full_queue_says_so() {
+    let allowance = allowed().await;
     let (mut writing, world) = start(&[SOUND], 0).await;
     Arc::get_mut(&mut writing.0).unwrap().limits.max_queued = 1;
     let short = Instant::now() + Duration::from_millis(50);
-    assert_eq!(writing.write(asked(7), short).await, Answer::Pending);
-    assert_eq!(writing.write(asked(8), soon()).await, Answer::Busy);
+    assert_eq!(writing.write(asked(7), short, &allowance).await, Answer::Pending);
+    assert_eq!(writing.write(asked(8), soon(), &allowance).await, Answer::Busy);
     world.gate.add_permits(1);
     until(|| writing.0.running.lock().unwrap().is_empty()).await;
-    assert_eq!(writing.write(asked(7), soon()).await, Answer::Earlier(SOUND.into()));
+    assert_eq!(writing.write(asked(7), soon(), &allowance).await, Answer::Earlier(SOUND.into()));
+}
+
+#[tokio::test]
+async fn what_nobody_waits_for_is_bounded_and_ends_with_the_server() {
+    let (mut writing, world) = start(&[SOUND], 0).await;
+    let stop = CancellationToken::new();
+    let inner = Arc::get_mut(&mut writing.0).unwrap();
+    inner.limits.max_in_background = 1;
+    inner.stop = stop.clone();
+    let allowance = allowed().await;
+    let short = || Instant::now() + Duration::from_millis(200);
+    assert_eq!(writing.write(asked(7), short(), &allowance).await, Answer::Pending);
+    assert_eq!(writing.write(asked(8), short(), &allowance).await, Answer::Busy);
+    // The second one ends with its caller, the first one goes on.
+    until(|| world.gone.load(Ordering::SeqCst) == 1).await;
+    assert_eq!(writing.0.running.lock().unwrap().len(), 1);
+    stop.cancel();
+    until(|| world.gone.load(Ordering::SeqCst) == 2).await;
+    until(|| writing.0.running.lock().unwrap().is_empty()).await;
+    until(|| writing.0.in_background.load(Ordering::SeqCst) == 0).await;
+}
+
+#[tokio::test]
+async fn the_days_tokens_are_not_exceeded() {
+    let (writing, world) = start(&[SOUND], 100).await;
+    // Enough for one summary in a language with short tokens, not for two.
+    let limits = GovernorLimits {
+        daily_tokens: Some(estimate(&asked(7)) + 11),
+        ..GovernorLimits::default()
+    };
+    let allowance = allowed_by(limits).await;
+    let (one, two) = futures_util::join!(
+        writing.write(asked(7), soon(), &allowance),
+        writing.write(asked(8), soon(), &allowance),
+    );
+    written(one);
+    let midnight = samples::at("2026-07-01T00:00:00Z");
+    assert_eq!(two, Answer::Spent(midnight));
+    // It cost 12 tokens in truth: one more fits, not two.
+    assert_eq!(writing.write(asked(9), soon(), &allowance).await, Answer::Spent(midnight));
+    // What is written already is free, and so is waiting for what another has written.
+    assert_eq!(writing.write(asked(7), soon(), &allowance).await, Answer::Earlier(SOUND.into()));
+    assert_eq!(world.calls.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_long_list_leaves_room_for_a_short_one() {
+    let (writing, world) = start(&[SOUND], 0).await;
+    let greedy = allowed_by(GovernorLimits { writing: 2, ..GovernorLimits::default() }).await;
+    let asks: Vec<_> = (1..=20)
+        .map(|number| {
+            let (writing, greedy) = (writing.clone(), greedy.clone());
+            tokio::spawn(async move { writing.write(asked(number), soon(), &greedy).await })
+        })
+        .collect();
+    until(|| world.calls.load(Ordering::SeqCst) == 2).await;
+    let other = tokio::spawn({
+        let (writing, other) = (writing.clone(), allowed().await);
+        async move { writing.write(asked(50), soon(), &other).await }
+    });
+    until(|| world.calls.load(Ordering::SeqCst) == 3).await;
+    world.gate.add_permits(100);
+    written(other.await.unwrap());
+    for ask in asks {
+        written(ask.await.unwrap());
+    }
 }

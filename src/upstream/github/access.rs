@@ -2,11 +2,11 @@
 
 use std::{fmt, sync::Arc};
 
-use reqwest::{Url, header::ACCEPT};
+use reqwest::{StatusCode, Url, header::ACCEPT};
 use secrecy::ExposeSecret as _;
 
 use crate::{
-    domain::{Secret, UserId},
+    domain::{Failure, FailureCode, Secret, UserId},
     upstream::{
         scalekit::{ProxyError, ProxyRequest, Scalekit},
         transport::{Answer, Call, Transport},
@@ -44,7 +44,8 @@ impl fmt::Debug for Access {
 }
 
 impl Access {
-    /// Sends the request; an `Ok` is GitHub's own answer, whatever its status.
+    /// Sends the request; an `Ok` is GitHub's own answer, whatever its status (but a refusal of
+    /// the operator's token).
     pub(super) async fn send(
         &self,
         request: &ProxyRequest,
@@ -66,8 +67,21 @@ impl Access {
         if let Some(body) = &request.body {
             outgoing = outgoing.json(body);
         }
-        transport.send(outgoing, request.dispatch, call).await.map_err(ProxyError::Transport)
+        let answer = transport.send(outgoing, request.dispatch, call).await;
+        let answer = answer.map_err(ProxyError::Transport)?;
+        // What a 401 means in general, to connect the account again, nobody can do here.
+        if answer.status == StatusCode::UNAUTHORIZED {
+            return Err(ProxyError::Failure(token_rejected()));
+        }
+        Ok(answer)
     }
+}
+
+fn token_rejected() -> Box<Failure> {
+    Failure::new(
+        FailureCode::GitHubTokenRejected,
+        "GitHub does not accept the GITHUB_TOKEN that this server was given.",
+    )
 }
 
 /// The address of a path. GraphQL lives beside the REST API of an Enterprise server, not under it.

@@ -23,6 +23,9 @@ struct Comment {
     #[serde(default)]
     body: Option<String>,
     author: Option<Actor>,
+    /// Of comments on lines only.
+    #[serde(default)]
+    state: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -45,7 +48,11 @@ struct Review {
     author: Option<Actor>,
 }
 
-/// Reads what was said about one pull request; `None` if GitHub left it out.
+/// A review that its author has not submitted: GitHub shows it, and its comments, to them alone.
+const DRAFT: &str = "PENDING";
+
+/// Reads what was said about one pull request; `None` if GitHub left it out. What only this reader
+/// can see is left out: others will be told from the same reading.
 pub(super) fn read(value: &Value) -> Option<Conversation> {
     let node = Node::deserialize(value).ok()?;
     let mut remarks: Vec<Remark> = Vec::new();
@@ -55,19 +62,21 @@ pub(super) fn read(value: &Value) -> Option<Conversation> {
     for thread in nodes(node.review_threads) {
         let place = RemarkPlace::Thread {
             path: thread.path,
-            is_resolved: thread.is_resolved,
-            is_outdated: thread.is_outdated,
+            is_resolved: Some(thread.is_resolved),
+            is_outdated: Some(thread.is_outdated),
         };
         remarks.extend(nodes(thread.comments).filter_map(|comment| remark(comment, place.clone())));
     }
     let comments = remarks.len();
     // A review without words of its own is a verdict, which the facts hold, not a remark.
-    remarks.extend(nodes(node.reviews).filter_map(|review| {
+    let submitted = nodes(node.reviews).filter(|review| review.state != DRAFT);
+    remarks.extend(submitted.filter_map(|review| {
         let place = RemarkPlace::Review(review_state(&review.state)?);
         let comment = Comment {
             created_at: review.submitted_at.unwrap_or(review.created_at),
             body: review.body,
             author: review.author,
+            state: None,
         };
         remark(comment, place)
     }));
@@ -79,6 +88,9 @@ pub(super) fn read(value: &Value) -> Option<Conversation> {
 }
 
 fn remark(comment: Comment, place: RemarkPlace) -> Option<Remark> {
+    if comment.state.as_deref() == Some(DRAFT) {
+        return None;
+    }
     let body = comment.body.filter(|body| !body.trim().is_empty())?;
     Some(Remark { author: author(comment.author), created_at: comment.created_at, body, place })
 }
@@ -103,11 +115,13 @@ mod tests {
             ] },
             "reviewThreads": { "nodes": [{ "path": "a.rs", "isResolved": false, "isOutdated": true,
                 "comments": { "totalCount": 1, "nodes": [
-                    { "createdAt": at(1), "body": "first", "author": null },
+                    { "createdAt": at(1), "body": "first", "author": null, "state": "SUBMITTED" },
+                    { "createdAt": at(1), "body": "not yet said", "author": by, "state": "PENDING" },
                 ] } }] },
             "reviews": { "nodes": [
                 { "state": "APPROVED", "createdAt": at(1), "submittedAt": at(2), "body": "second", "author": by },
                 { "state": "COMMENTED", "createdAt": at(1), "submittedAt": at(4), "body": "", "author": by },
+                { "state": "PENDING", "createdAt": at(1), "submittedAt": null, "body": "not yet said", "author": by },
             ] },
         }))
         .unwrap();

@@ -8,7 +8,7 @@ use crate::domain::pull_request::{ChangeType, Diff, FileDiff};
 
 /// Reads a whole diff. `is_cut` says that the text ends before the diff does.
 pub(super) fn parse(text: &str, is_cut: bool) -> Diff {
-    let mut diff = Diff { files: Vec::new(), is_truncated: is_cut };
+    let mut diff = Diff { is_truncated: is_cut, ..Diff::default() };
     let mut current: Option<Section> = None;
     let mut offset = 0;
     for line in text.split_inclusive('\n') {

@@ -1,7 +1,5 @@
 //! From GitHub's answer about a pull request to our facts. Null stays unknown.
 
-use std::collections::BTreeMap;
-
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::Value;
@@ -294,43 +292,40 @@ fn checks(rollup: Rollup) -> Checks {
     let counted = rollup.contexts.and_then(|contexts| {
         let mut all = contexts.check_run_counts_by_state?;
         all.extend(contexts.status_context_counts_by_state?);
-        count(&all)
+        tally(all.into_iter().map(|counted| (counted.state, counted.count)))
     });
-    let Some(counts) = counted else {
+    counted.unwrap_or_else(|| {
         let state = match rollup.state.as_deref() {
             Some("SUCCESS") => CheckState::Passing,
             Some("FAILURE" | "ERROR") => CheckState::Failing,
             Some("PENDING" | "EXPECTED") => CheckState::Pending,
             _ => CheckState::Unknown,
         };
-        return Checks { state, ..Checks::UNKNOWN };
-    };
-    let [passed, failed, pending] =
-        ["passed", "failed", "pending"].map(|kind| counts.get(kind).copied().unwrap_or_default());
+        Checks { state, ..Checks::UNKNOWN }
+    })
+}
+
+/// All checks together, from how many are in which state; `None` if there is a state that we do not
+/// know: then no count is right.
+pub(super) fn tally(states: impl Iterator<Item = (String, u32)>) -> Option<Checks> {
+    let (mut passed, mut failed, mut pending) = (0_u32, 0_u32, 0_u32);
+    for (state, count) in states {
+        let sum = match state.as_str() {
+            "SUCCESS" | "NEUTRAL" | "SKIPPED" => &mut passed,
+            "FAILURE" | "ERROR" | "CANCELLED" | "TIMED_OUT" | "ACTION_REQUIRED"
+            | "STARTUP_FAILURE" => &mut failed,
+            "PENDING" | "EXPECTED" | "QUEUED" | "IN_PROGRESS" | "WAITING" | "STALE" => &mut pending,
+            _ => return None,
+        };
+        *sum = sum.saturating_add(count);
+    }
     let state = match (failed, pending, passed) {
         (1.., _, _) => CheckState::Failing,
         (0, 1.., _) => CheckState::Pending,
         (0, 0, 1..) => CheckState::Passing,
         (0, 0, 0) => CheckState::None,
     };
-    Checks { state, passed: Some(passed), failed: Some(failed), pending: Some(pending) }
-}
-
-/// `None` if there is a state that we do not know: then no count is right.
-fn count(states: &[StateCount]) -> Option<BTreeMap<&'static str, u32>> {
-    let mut counts = BTreeMap::new();
-    for StateCount { state, count } in states {
-        let kind = match state.as_str() {
-            "SUCCESS" | "NEUTRAL" | "SKIPPED" => "passed",
-            "FAILURE" | "ERROR" | "CANCELLED" | "TIMED_OUT" | "ACTION_REQUIRED"
-            | "STARTUP_FAILURE" => "failed",
-            "PENDING" | "EXPECTED" | "QUEUED" | "IN_PROGRESS" | "WAITING" | "STALE" => "pending",
-            _ => return None,
-        };
-        let sum: &mut u32 = counts.entry(kind).or_default();
-        *sum = sum.saturating_add(*count);
-    }
-    Some(counts)
+    Some(Checks { state, passed: Some(passed), failed: Some(failed), pending: Some(pending) })
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use super::{GitHub, diff, refusal};
 use crate::{
     domain::{
+        FailureCode,
         failure::Result,
         pull_request::{ChangeType, Diff, FileDiff},
         repository::RepositoryName,
@@ -27,8 +28,8 @@ const WAVE: usize = 4;
 const MAX_PATCH_BYTES: usize = 2_000_000;
 
 impl GitHub {
-    /// The diff of a pull request; above GitHub's limits (300 files or 20,000 lines) its files.
-    pub async fn diff(
+    /// The diff by requests of our own.
+    pub(super) async fn requested_diff(
         &self,
         repository: &RepositoryName,
         number: u64,
@@ -53,6 +54,7 @@ impl GitHub {
     async fn files(&self, repository: &RepositoryName, number: u64, call: &Call) -> Result<Diff> {
         let first = self.files_page(repository, number, 1, call).await?;
         let mut is_complete = first.len() < PAGE;
+        let mut interruption = None;
         let mut files = Files::default();
         files.take(first);
         let mut next = 2;
@@ -60,13 +62,23 @@ impl GitHub {
             let wave = next..(next + WAVE).min(MAX_PAGES + 1);
             next = wave.end;
             for page in join_all(wave.map(|n| self.files_page(repository, number, n, call))).await {
-                // What was read so far is worth more than nothing: a page that fails ends the list.
-                let Ok(page) = page else { return Ok(files.into_diff(true)) };
-                is_complete |= page.len() < PAGE;
-                files.take(page);
+                match page {
+                    Ok(page) => {
+                        is_complete |= page.len() < PAGE;
+                        files.take(page);
+                    }
+                    // What was read is worth more than nothing: a page that fails only ends it.
+                    Err(failure) => {
+                        interruption.get_or_insert(failure.code);
+                    }
+                }
+            }
+            if interruption.is_some() {
+                break;
             }
         }
-        Ok(files.into_diff(!is_complete))
+        let is_truncated = !is_complete || interruption.is_some();
+        Ok(files.into_diff(is_truncated, interruption))
     }
 
     async fn files_page(
@@ -104,13 +116,16 @@ pub(super) fn into_failure(error: ProxyError) -> Box<crate::domain::Failure> {
     }
 }
 
+/// A file of the list.
 #[derive(Deserialize)]
-struct File {
+pub(super) struct File {
     filename: String,
+    #[serde(default)]
     previous_filename: Option<String>,
     status: String,
     additions: u64,
     deletions: u64,
+    #[serde(default)]
     patch: Option<String>,
 }
 
@@ -122,7 +137,7 @@ fn read_page(answer: &Answer) -> Result<Vec<FileDiff>> {
     Ok(files.into_iter().map(file).collect())
 }
 
-fn file(file: File) -> FileDiff {
+pub(super) fn file(file: File) -> FileDiff {
     let change = match file.status.as_str() {
         "added" => ChangeType::Added,
         "removed" => ChangeType::Deleted,
@@ -145,13 +160,13 @@ fn file(file: File) -> FileDiff {
 /// Files as their pages come in. Patches beyond the cap go at once: fifty pages together may be
 /// far larger than what is kept of them.
 #[derive(Default)]
-struct Files {
+pub(super) struct Files {
     files: Vec<FileDiff>,
     patch_bytes: usize,
 }
 
 impl Files {
-    fn take(&mut self, page: Vec<FileDiff>) {
+    pub(super) fn take(&mut self, page: Vec<FileDiff>) {
         for mut file in page {
             let bytes = file.patch.as_ref().map_or(0, String::len);
             self.patch_bytes = self.patch_bytes.saturating_add(bytes);
@@ -162,7 +177,7 @@ impl Files {
         }
     }
 
-    fn into_diff(self, is_truncated: bool) -> Diff {
-        Diff { files: self.files, is_truncated }
+    pub(super) fn into_diff(self, is_truncated: bool, interruption: Option<FailureCode>) -> Diff {
+        Diff { files: self.files, is_truncated, interruption }
     }
 }

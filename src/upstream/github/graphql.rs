@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::{GRAPHQL_PATH, access::Access, refusal};
 use crate::{
-    domain::Failure,
+    domain::{Failure, Timestamp},
     upstream::{
         scalekit::{ProxyError, ProxyRequest},
         transport::{Answer, BodyCap, Call, Dispatch, Purpose, Retry, TransportError},
@@ -23,8 +23,21 @@ pub(super) struct Reply {
     pub(super) repository: Map<String, Value>,
     /// Which of them are missing because of an error.
     pub(super) gaps: Gaps,
-    /// Points left in this hour, if GitHub said so.
-    pub(super) rate_limit_remaining: Option<u64>,
+    /// What is left of the hour's points, if GitHub said so.
+    pub(super) rate_limit: Option<RateLimit>,
+}
+
+/// What GitHub says of an account's GraphQL points.
+/// Source: <https://docs.github.com/en/graphql/overview/rate-limits-and-query-limits-for-the-graphql-api>
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RateLimit {
+    /// Points in an hour; `None` if GitHub did not say.
+    pub limit: Option<u64>,
+    /// Points left.
+    pub remaining: u64,
+    /// When all are there again; `None` if GitHub did not say.
+    pub reset_at: Option<Timestamp>,
 }
 
 /// Why nothing came back.
@@ -153,12 +166,17 @@ fn read(answer: &Answer) -> Result<Reply, QueryError> {
         return Err(QueryError::Failure(refusal::rate_limited(answer)));
     }
     let mut data = envelope.data.unwrap_or_default();
-    let rate_limit_remaining = data.pointer("/rateLimit/remaining").and_then(Value::as_u64);
-    let Some(Value::Object(repository)) = data.get_mut("repository").map(Value::take) else {
-        return Err(why_nothing(answer, errors));
+    let rate_limit = data.get("rateLimit").and_then(|told| RateLimit::deserialize(told).ok());
+    let repository = match data.get_mut("repository").map(Value::take) {
+        Some(Value::Object(repository)) => repository,
+        // Only a null that was said is an answer; a field that is missing was not answered.
+        Some(Value::Null) if errors.is_empty() => {
+            return Err(QueryError::Failure(refusal::not_found()));
+        }
+        _ => return Err(why_nothing(answer, errors)),
     };
     let gaps = Gaps(errors.iter().filter_map(GraphQlError::gap).collect());
-    Ok(Reply { repository, gaps, rate_limit_remaining })
+    Ok(Reply { repository, gaps, rate_limit })
 }
 
 fn why_nothing(answer: &Answer, errors: &[GraphQlError]) -> QueryError {
@@ -169,7 +187,7 @@ fn why_nothing(answer: &Answer, errors: &[GraphQlError]) -> QueryError {
         refusal::denied()
     } else if any("NOT_FOUND") && refusal::wants_sso(&answer.headers) {
         refusal::sso_required()
-    } else if any("NOT_FOUND") || errors.is_empty() {
+    } else if any("NOT_FOUND") {
         refusal::not_found()
     } else if any("RESOURCE_LIMITS_EXCEEDED")
         || any("MAX_NODE_LIMIT_EXCEEDED")
@@ -230,6 +248,12 @@ mod tests {
         for (status, body, code) in [
             (401, r#"{"message":"Bad credentials"}"#, FailureCode::ReauthorizationRequired),
             (200, "<html>", FailureCode::GitHubUnavailable),
+            (200, "{}", FailureCode::GitHubUnavailable),
+            (200, r#"{"data":null}"#, FailureCode::GitHubUnavailable),
+            (200, r#"{"data":{}}"#, FailureCode::GitHubUnavailable),
+            (200, r#"{"data":{"rateLimit":{"remaining":1}}}"#, FailureCode::GitHubUnavailable),
+            (200, r#"{"errors":[]}"#, FailureCode::GitHubUnavailable),
+            (200, r#"{"data":{"repository":7}}"#, FailureCode::GitHubUnavailable),
         ] {
             assert_eq!(reply(status, body).unwrap_err().into_failure().code, code);
         }
@@ -248,7 +272,8 @@ mod tests {
         let body = r#"{"data":{"rateLimit":{"remaining":4999},"repository":{"a":[null]}},
             "errors":[{"type":"FORBIDDEN","path":["repository","a",0,"b","c"]}, {"message":"no path"}]}"#;
         let reply = reply(200, body).unwrap();
-        assert_eq!(reply.rate_limit_remaining, Some(4999));
+        let told = RateLimit { limit: None, remaining: 4999, reset_at: None };
+        assert_eq!(reply.rate_limit, Some(told));
         assert!(reply.gaps.contains(&["a", "0", "b"]));
         assert!(!reply.gaps.contains(&["a", "1"]));
         assert!(!reply.gaps.contains(&["a", "0", "b", "c", "d"]));

@@ -8,27 +8,34 @@ mod diff;
 mod facts;
 mod files;
 mod graphql;
+mod listing;
 mod queries;
 mod refusal;
+mod tools;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
+use futures_util::{FutureExt as _, future::BoxFuture};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 use self::{
     access::Access,
     graphql::{QueryError, Reply},
+    listing::{
+        Pages, cut_short, finish_warnings, list_of, next_cursor, note_gaps, noted, pull_requests_of,
+    },
+    tools::Tools,
 };
-pub use self::{access::GitHubTokenSettings, queries::documents};
+pub use self::{access::GitHubTokenSettings, graphql::RateLimit, queries::documents};
 use crate::{
     domain::{
-        GitHubAccount, UserId,
+        FailureCode, GitHubAccount, UserId,
         failure::Result,
-        pull_request::{Conversation, PullRequest},
+        pull_request::{Conversation, Diff, PullRequest},
         ranking::{Order, Selection},
         repository::RepositoryName,
     },
@@ -41,13 +48,15 @@ use crate::{
 const GRAPHQL_PATH: &str = "/graphql";
 /// Pull requests on one page: GitHub answers the facts of so many well within its 10 s.
 const PAGE: usize = 25;
-/// Pages looked through while filters leave too few.
+/// Pages looked through while filters leave too few, or many tie.
 const MAX_PAGES: usize = 4;
 
 /// GitHub as one person sees it.
 #[derive(Debug, Clone)]
 pub struct GitHub {
     access: Access,
+    /// The other way, through Scalekit.
+    tools: Option<Tools>,
 }
 
 /// Which pull requests to list.
@@ -91,23 +100,105 @@ pub struct PullRequestList {
     pub absent: Vec<(u64, String)>,
     /// What the reader should know about this list.
     pub warnings: Vec<String>,
-    /// GraphQL points left in this hour, if GitHub said so.
-    pub rate_limit_remaining: Option<u64>,
+    /// What is left of this account's GraphQL points, if GitHub said so.
+    pub rate_limit: Option<RateLimit>,
+    /// GitHub's own order chose them; only among themselves they stand in the published one.
+    pub is_chosen_by_github: bool,
 }
 
 impl GitHub {
-    /// As this person, with the token that Scalekit keeps.
+    /// As this person, with the token that Scalekit keeps: through its proxy or, where that is off,
+    /// with its tools.
     pub fn through_scalekit(scalekit: Scalekit, user: UserId) -> Self {
-        Self { access: Access::Scalekit { scalekit, user } }
+        let tools = Some(Tools::new(scalekit.clone(), user.clone()));
+        Self { access: Access::Scalekit { scalekit, user }, tools }
     }
 
     /// As the owner of a token.
     pub fn with_token(settings: GitHubTokenSettings, transport: Transport) -> Self {
-        Self { access: Access::Token { settings: Arc::new(settings), transport } }
+        Self { access: Access::Token { settings: Arc::new(settings), transport }, tools: None }
+    }
+
+    /// Which linked account this is, as a digest: equal for the same link, different after any
+    /// other. The operator's token is one account.
+    pub fn account(&self) -> String {
+        match &self.access {
+            Access::Scalekit { user, .. } => user.digest(),
+            Access::Token { .. } => "token".to_owned(),
+        }
     }
 
     /// Whose account this is.
     pub async fn viewer(&self, call: &Call) -> Result<GitHubAccount> {
+        let tools = self.tools.as_ref().map(|tools| tools.viewer(call).boxed());
+        self.either(self.requested_viewer(call).boxed(), tools).await
+    }
+
+    /// The first open pull requests in the query's order: one call, unless filters leave too few or
+    /// the last of them tie with others.
+    pub async fn choose(&self, query: &ListQuery, call: &Call) -> Result<PullRequestList> {
+        let tools = self.tools.as_ref().map(|tools| tools.choose(query, call).boxed());
+        self.either(self.queried_list(query, call).boxed(), tools).await
+    }
+
+    /// These pull requests, in the order given; one call.
+    pub async fn by_number(
+        &self,
+        repository: &RepositoryName,
+        numbers: &[u64],
+        call: &Call,
+    ) -> Result<PullRequestList> {
+        let numbers = &distinct(numbers);
+        let tools =
+            self.tools.as_ref().map(|tools| tools.by_number(repository, numbers, call).boxed());
+        self.either(self.queried_by_number(repository, numbers, call).boxed(), tools).await
+    }
+
+    /// What was said about these pull requests; one call. Those that GitHub left out are missing.
+    pub async fn conversations(
+        &self,
+        repository: &RepositoryName,
+        numbers: &[u64],
+        call: &Call,
+    ) -> Result<BTreeMap<u64, Conversation>> {
+        if numbers.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let tools =
+            self.tools.as_ref().map(|tools| tools.conversations(repository, numbers, call).boxed());
+        self.either(self.queried_conversations(repository, numbers, call).boxed(), tools).await
+    }
+
+    /// The diff of a pull request; above GitHub's limits (300 files or 20,000 lines) its files.
+    pub async fn diff(
+        &self,
+        repository: &RepositoryName,
+        number: u64,
+        call: &Call,
+    ) -> Result<Diff> {
+        let tools = self.tools.as_ref().map(|tools| tools.diff(repository, number, call).boxed());
+        self.either(self.requested_diff(repository, number, call).boxed(), tools).await
+    }
+
+    /// By requests of our own where they go through, else with Scalekit's tools. Whether they do is
+    /// found by trying, and remembered; a future that is not awaited asks nothing.
+    async fn either<T>(
+        &self,
+        // Boxed, so that no caller carries both.
+        requested: BoxFuture<'_, Result<T>>,
+        with_tools: Option<BoxFuture<'_, Result<T>>>,
+    ) -> Result<T> {
+        let Some(with_tools) = with_tools else { return requested.await };
+        if !self.tools.as_ref().is_some_and(Tools::are_needed) {
+            match requested.await {
+                Err(failure) if failure.code == FailureCode::ProxyDisabled => {}
+                answer => return answer,
+            }
+        }
+        with_tools.await
+    }
+
+    async fn requested_viewer(&self, call: &Call) -> Result<GitHubAccount> {
         let request = files::read_request(
             "/user".to_owned(),
             "application/vnd.github+json",
@@ -120,8 +211,7 @@ impl GitHub {
         serde_json::from_slice(&answer.body).map_err(|_| refusal::odd())
     }
 
-    /// The first open pull requests in the query's order: one call, unless filters leave too few.
-    pub async fn choose(&self, query: &ListQuery, call: &Call) -> Result<PullRequestList> {
+    async fn queried_list(&self, query: &ListQuery, call: &Call) -> Result<PullRequestList> {
         let selection = Selection {
             exclude_drafts: query.exclude_drafts,
             exclude_bots: query.exclude_bots,
@@ -138,7 +228,7 @@ impl GitHub {
                 Err(error) => match listed.as_mut() {
                     // The pages before are good; saying how far they reach is better than nothing.
                     Some(list) => {
-                        list.warnings.push(cut_short(pages.seen));
+                        list.warnings.push(cut_short(list.pull_requests.len(), query, pages.seen));
                         break;
                     }
                     None => return Err(error.into_failure()),
@@ -148,16 +238,23 @@ impl GitHub {
                 Some(list) => list,
                 None => listed.insert(list_of(&reply)?),
             };
-            list.rate_limit_remaining = reply.rate_limit_remaining.or(list.rate_limit_remaining);
+            list.rate_limit = reply.rate_limit.or(list.rate_limit);
             let found = pull_requests_of(&reply, pages.with_checks, &mut list.warnings);
             pages.seen += found.len();
+            let edge = found.last().cloned();
             list.pull_requests.extend(found.into_iter().filter(|found| selection.admits(found)));
             pages.after = next_cursor(&reply);
-            if list.pull_requests.len() >= query.limit || pages.after.is_none() {
+            let is_settled = edge.is_some_and(|last| {
+                query.order.is_settled(&list.pull_requests, &last, query.limit)
+            });
+            if is_settled || pages.after.is_none() {
                 break;
             }
             if page == MAX_PAGES {
-                list.warnings.push(cut_short(pages.seen));
+                list.warnings.push(cut_short(list.pull_requests.len(), query, pages.seen));
+            }
+            if pages.with_checks {
+                pages.size = PAGE;
             }
         }
         let mut list = listed.ok_or_else(refusal::odd)?;
@@ -166,14 +263,12 @@ impl GitHub {
         Ok(list)
     }
 
-    /// These pull requests, in the order given; one call.
-    pub async fn by_number(
+    async fn queried_by_number(
         &self,
         repository: &RepositoryName,
         numbers: &[u64],
         call: &Call,
     ) -> Result<PullRequestList> {
-        let numbers = distinct(numbers);
         // GraphQL's Int: a larger number would make GitHub refuse the whole query.
         let askable: Vec<u64> =
             numbers.iter().copied().filter(|n| i32::try_from(*n).is_ok()).collect();
@@ -189,8 +284,8 @@ impl GitHub {
         };
         let reply = reply.map_err(QueryError::into_failure)?;
         let mut list = list_of(&reply)?;
-        list.rate_limit_remaining = reply.rate_limit_remaining;
-        for number in numbers {
+        list.rate_limit = reply.rate_limit;
+        for &number in numbers {
             let alias = format!("{}{number}", queries::ALIAS);
             let value = reply.repository.get(&alias).unwrap_or(&Value::Null);
             let reason = match value.get("state").and_then(Value::as_str) {
@@ -214,16 +309,12 @@ impl GitHub {
         Ok(list)
     }
 
-    /// What was said about these pull requests; one call. Those that GitHub left out are missing.
-    pub async fn conversations(
+    async fn queried_conversations(
         &self,
         repository: &RepositoryName,
         numbers: &[u64],
         call: &Call,
     ) -> Result<BTreeMap<u64, Conversation>> {
-        if numbers.is_empty() {
-            return Ok(BTreeMap::new());
-        }
         let ask = |comments: u32, threads: u32, reviews: u32| {
             let variables = json!({
                 "owner": repository.owner(), "name": repository.name(),
@@ -289,95 +380,6 @@ impl GitHub {
 fn distinct(numbers: &[u64]) -> Vec<u64> {
     let mut seen = BTreeSet::new();
     numbers.iter().copied().filter(|number| seen.insert(*number)).collect()
-}
-
-/// How far the list has been read, and how gently it must be asked for.
-struct Pages {
-    size: usize,
-    after: Option<String>,
-    with_checks: bool,
-    /// Pull requests looked at so far.
-    seen: usize,
-}
-
-/// The list without its pull requests.
-fn list_of(reply: &Reply) -> Result<PullRequestList> {
-    let field = |name: &str| reply.repository.get(name);
-    let text = |name: &str| field(name).and_then(Value::as_str);
-    let name_with_owner: RepositoryName =
-        text("nameWithOwner").ok_or_else(refusal::odd)?.parse().map_err(|_| refusal::odd())?;
-    Ok(PullRequestList {
-        name_with_owner,
-        url: text("url").unwrap_or_default().to_owned(),
-        is_private: field("isPrivate").and_then(Value::as_bool),
-        database_id: field("databaseId").and_then(Value::as_u64),
-        open_pull_requests: field("open")
-            .and_then(|open| open.get("totalCount"))
-            .and_then(Value::as_u64),
-        pull_requests: Vec::new(),
-        absent: Vec::new(),
-        warnings: Vec::new(),
-        rate_limit_remaining: None,
-    })
-}
-
-fn connection<'a>(reply: &'a Reply, path: &str) -> Option<&'a Value> {
-    reply.repository.get("pullRequests")?.pointer(path)
-}
-
-fn next_cursor(reply: &Reply) -> Option<String> {
-    let has_next = connection(reply, "/pageInfo/hasNextPage").and_then(Value::as_bool);
-    let cursor = connection(reply, "/pageInfo/endCursor").and_then(Value::as_str);
-    cursor.filter(|_| has_next == Some(true)).map(str::to_owned)
-}
-
-fn pull_requests_of(
-    reply: &Reply,
-    with_checks: bool,
-    warnings: &mut Vec<String>,
-) -> Vec<PullRequest> {
-    let nodes = connection(reply, "/nodes").and_then(Value::as_array);
-    let mut found = Vec::new();
-    for (index, value) in nodes.into_iter().flatten().enumerate() {
-        let path = ["pullRequests", "nodes", &index.to_string()];
-        match facts::read(value, &path, &reply.gaps, with_checks) {
-            Some(read) => found.push(noted(read, warnings)),
-            None => warnings.push("GitHub left out a pull request of this list.".to_owned()),
-        }
-    }
-    note_gaps(reply, warnings);
-    found
-}
-
-fn noted(read: facts::Read, warnings: &mut Vec<String>) -> PullRequest {
-    if read.is_undercounted {
-        let number = read.pull_request.number;
-        warnings.push(format!(
-            "GitHub did not say how many review comments #{number} has; it ranks by its conversation alone."
-        ));
-    }
-    read.pull_request
-}
-
-fn note_gaps(reply: &Reply, warnings: &mut Vec<String>) {
-    if !reply.gaps.is_empty() {
-        warnings.push("GitHub did not answer everything; the rest is shown as unknown.".to_owned());
-    }
-}
-
-fn cut_short(seen: usize) -> String {
-    format!("Only the first {seen} open pull requests were searched for the filters.")
-}
-
-fn finish_warnings(list: &mut PullRequestList, with_checks: bool) {
-    if !with_checks {
-        list.warnings.push(
-            "GitHub took too long; it was asked again without checks, which are unknown."
-                .to_owned(),
-        );
-    }
-    let mut seen = BTreeSet::new();
-    list.warnings.retain(|warning| seen.insert(warning.clone()));
 }
 
 #[cfg(test)]

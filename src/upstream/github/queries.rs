@@ -54,7 +54,7 @@ query PullRequests(
   $owner: String!, $name: String!, $first: Int!, $after: String, $order: IssueOrder!,
   $labels: [String!], $base: String, $checks: Boolean!
 ) {
-  rateLimit { remaining }
+  rateLimit { limit remaining resetAt }
   repository(owner: $owner, name: $name, followRenames: true) {
     nameWithOwner url isPrivate databaseId
     open: pullRequests(states: OPEN) { totalCount }
@@ -79,7 +79,10 @@ fragment Conversation on PullRequest {
   reviewThreads(last: $threads) {
     nodes {
       path isResolved isOutdated
-      comments(first: 5) { totalCount nodes { createdAt body author { __typename login } } }
+      comments(first: 5) {
+        totalCount
+        nodes { state createdAt body author { __typename login } }
+      }
     }
   }
   reviews(last: $reviews) {
@@ -99,7 +102,7 @@ pub(super) fn list() -> String {
 pub(super) fn by_number(numbers: &[u64]) -> String {
     let mut document = "
 query PullRequestsByNumber($owner: String!, $name: String!, $checks: Boolean!) {
-  rateLimit { remaining }
+  rateLimit { limit remaining resetAt }
   repository(owner: $owner, name: $name, followRenames: true) {
     nameWithOwner url isPrivate databaseId
     open: pullRequests(states: OPEN) { totalCount }
@@ -116,7 +119,7 @@ pub(super) fn conversations(numbers: &[u64]) -> String {
 query Conversations(
   $owner: String!, $name: String!, $comments: Int!, $threads: Int!, $reviews: Int!
 ) {
-  rateLimit { remaining }
+  rateLimit { limit remaining resetAt }
   repository(owner: $owner, name: $name, followRenames: true) {
     nameWithOwner
 "

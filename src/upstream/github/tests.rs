@@ -119,14 +119,14 @@ fn numbers(list: &PullRequestList) -> Vec<u64> {
 
 #[tokio::test]
 async fn one_call_lists_the_most_discussed_by_the_published_definition() {
-    let nodes = [node(1, 4, "x"), node(2, 9, "x"), node(3, 9, "x")];
+    let nodes = [node(2, 9, "x"), node(3, 9, "x"), node(1, 4, "x")];
     let (github, seen) = github(move |_, _| (200, page(&nodes, Some("c1")))).await;
     let call = call();
     let list = github.choose(&query(2), &call).await.unwrap();
     assert_eq!(numbers(&list), [3, 2]);
     assert_eq!(list.name_with_owner.to_string(), "new/name");
     assert_eq!(list.open_pull_requests, Some(3000));
-    assert_eq!(list.rate_limit_remaining, Some(4990));
+    assert_eq!(list.rate_limit.map(|told| told.remaining), Some(4990));
     assert_eq!(list.warnings, Vec::<String>::new());
     assert_eq!(call.github_requests(), 1);
     let seen = seen.lock().unwrap();
@@ -143,13 +143,14 @@ async fn filters_read_on_only_while_too_few_are_left() {
         let after = seen.body["variables"]["after"].clone();
         assert_eq!(after.as_str(), [None, Some("c0"), Some("c1")][n]);
         let number = u64::try_from(n).unwrap();
-        let nodes = [node(number * 2 + 1, 5, "other"), node(number * 2 + 2, 5, "Ann")];
+        let said = 9 - 2 * number;
+        let nodes = [node(number * 2 + 2, said, "Ann"), node(number * 2 + 1, said - 1, "other")];
         (200, page(&nodes, Some(&format!("c{n}"))))
     })
     .await;
     let wanted = ListQuery { author: Some("@ann".to_owned()), ..query(2) };
     let list = github.choose(&wanted, &call()).await.unwrap();
-    assert_eq!(numbers(&list), [4, 2]);
+    assert_eq!(numbers(&list), [2, 4]);
     assert_eq!(seen.lock().unwrap().len(), 2);
     assert!(list.warnings.is_empty());
 }
@@ -162,7 +163,7 @@ async fn the_search_for_filters_is_bounded_and_says_so() {
     let list = github.choose(&wanted, &call()).await.unwrap();
     assert!(list.pull_requests.is_empty());
     assert_eq!(seen.lock().unwrap().len(), MAX_PAGES);
-    assert_eq!(list.warnings, [cut_short(4)]);
+    assert_eq!(list.warnings, [cut_short(0, &wanted, 4)]);
 }
 
 #[tokio::test]
@@ -175,7 +176,30 @@ async fn a_later_page_that_fails_leaves_the_first_ones() {
     let wanted = ListQuery { author: Some("ann".to_owned()), ..query(2) };
     let list = github.choose(&wanted, &call()).await.unwrap();
     assert_eq!(numbers(&list), [1]);
-    assert_eq!(list.warnings, [cut_short(1)]);
+    assert_eq!(list.warnings, [cut_short(1, &wanted, 1)]);
+}
+
+#[tokio::test]
+async fn a_tie_is_read_to_its_end_or_said_to_be_open() {
+    let (ending, seen) = github(|n, _| {
+        let (first, said) = [(1, 5), (9, 5), (17, 4), (99, 0)][n];
+        let nodes: Vec<_> = (first..first + 4).map(|number| node(number, said, "x")).collect();
+        (200, page(&nodes, Some("more")))
+    })
+    .await;
+    let list = ending.choose(&query(2), &call()).await.unwrap();
+    assert_eq!((numbers(&list), list.warnings.len()), (vec![12, 11], 0));
+    let sizes: Vec<_> =
+        seen.lock().unwrap().iter().map(|seen| seen.body["variables"]["first"].clone()).collect();
+    assert_eq!(sizes, [4, PAGE, PAGE]);
+
+    let (endless, seen) =
+        github(|n, _| (200, page(&[node(n as u64 + 1, 5, "x")], Some("more")))).await;
+    let list = endless.choose(&query(1), &call()).await.unwrap();
+    assert_eq!(numbers(&list), [4]);
+    assert_eq!(seen.lock().unwrap().len(), MAX_PAGES);
+    assert_eq!(list.warnings, [cut_short(4, &query(1), 4)]);
+    assert!(list.warnings[0].contains("tie"));
 }
 
 #[tokio::test]
@@ -273,7 +297,7 @@ async fn a_diff_too_large_is_read_as_pages_of_files() {
     .await;
     let diff = github.diff(&"a/b".parse().unwrap(), 7, &call()).await.unwrap();
     assert_eq!(diff.files.len(), 121);
-    assert!(!diff.is_truncated);
+    assert_eq!((diff.is_truncated, diff.interruption), (false, None));
     assert_eq!(diff.files[0].previous_path.as_deref(), Some("old"));
     let last = diff.files.last().unwrap();
     assert_eq!((last.path.as_str(), &last.patch, last.is_binary), ("big.bin", &None, false));
@@ -282,18 +306,32 @@ async fn a_diff_too_large_is_read_as_pages_of_files() {
 
 #[tokio::test]
 async fn pages_of_files_that_fail_leave_a_truncated_list() {
-    let (github, _) = github(|_, seen| match seen.uri.as_str() {
-        "/repos/a/b/pulls/7" => (406, json!({})),
-        uri if uri.ends_with("&page=1") => {
-            let file =
-                json!({ "filename": "f", "status": "modified", "additions": 1, "deletions": 0 });
-            (200, json!(vec![file; 60]))
-        }
-        _ => (403, json!({ "message": "canary" })),
-    })
-    .await;
-    let diff = github.diff(&"a/b".parse().unwrap(), 7, &call()).await.unwrap();
-    assert_eq!((diff.files.len(), diff.is_truncated), (60, true));
+    let name = "a/b".parse().unwrap();
+    for (status, code) in [
+        (401, FailureCode::GitHubTokenRejected),
+        (403, FailureCode::GitHubAccessDenied),
+        (429, FailureCode::GitHubRateLimited),
+        (500, FailureCode::GitHubUnavailable),
+    ] {
+        let fail_from = |first: usize| {
+            github(move |_, seen| {
+                let page =
+                    seen.uri.split("&page=").nth(1).map(|page| page.parse::<usize>().unwrap());
+                let file = json!({ "filename": "f", "status": "modified", "additions": 1, "deletions": 0 });
+                match page {
+                    None => (406, json!({})),
+                    Some(page) if page < first || page == 3 => (200, json!(vec![file; 60])),
+                    Some(_) => (status, json!({ "message": "canary" })),
+                }
+            })
+        };
+        let (github, _) = fail_from(2).await;
+        let diff = github.diff(&name, 7, &call()).await.unwrap();
+        assert_eq!((diff.files.len(), diff.is_truncated), (120, true), "{status}");
+        assert_eq!(diff.interruption, Some(code));
+        let (github, _) = fail_from(1).await;
+        assert_eq!(github.diff(&name, 7, &call()).await.unwrap_err().code, code);
+    }
 }
 
 #[tokio::test]
@@ -318,8 +356,9 @@ async fn the_viewer_is_who_the_token_belongs_to() {
     .await;
     let account = github.viewer(&call()).await.unwrap();
     assert_eq!((account.id, account.login.as_str()), (583_231, "octocat"));
+    // Nobody can connect another account here: only the operator can set another token.
     let failure = github.viewer(&call()).await.unwrap_err();
-    assert_eq!(failure.code, FailureCode::ReauthorizationRequired);
+    assert_eq!(failure.code, FailureCode::GitHubTokenRejected);
     assert_eq!(seen.lock().unwrap().len(), 2);
     assert_eq!(seen.lock().unwrap()[0].uri, "/user");
 }

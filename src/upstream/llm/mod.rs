@@ -70,7 +70,7 @@ struct Inner {
     host: String,
     model: String,
     transport: Transport,
-    /// Builds requests and sends none: they go by `transport`.
+    /// Builds requests and sends none (they go by `transport`), so it needs no certificates.
     drafting: reqwest::Client,
     dialect: Dialect,
 }
@@ -120,7 +120,11 @@ impl Llm {
             host,
             model: settings.model,
             transport: Transport::new(transport, entropy)?,
-            drafting: reqwest::Client::builder().no_proxy().build().map_err(unbuildable)?,
+            drafting: reqwest::Client::builder()
+                .no_proxy()
+                .tls_certs_only([])
+                .build()
+                .map_err(unbuildable)?,
             dialect,
         })))
     }

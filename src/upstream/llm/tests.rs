@@ -10,6 +10,31 @@ use crate::domain::SystemEntropy;
 
 type Script = Arc<Mutex<(Vec<(u16, String)>, Vec<Value>)>>;
 
+/// An address as Azure's: its query goes with every request, behind the path.
+#[tokio::test]
+async fn the_query_of_the_address_goes_along() {
+    let app = Router::new().route(
+        "/openai/deployments/small/chat/completions",
+        post(|uri: axum::http::Uri| async move {
+            assert_eq!(uri.query(), Some("api-version=2024-10-21"));
+            said("Adds a cache.").1
+        }),
+    );
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    let base = format!("http://{address}/openai/deployments/small?api-version=2024-10-21");
+    let settings = LlmSettings {
+        base_url: Some(base.parse().unwrap()),
+        api_key: None,
+        model: "small".to_owned(),
+        answer_timeout: Duration::from_secs(5),
+    };
+    let llm = Llm::new(settings, Arc::new(SystemEntropy)).unwrap();
+    assert_eq!(ask(&llm).await.unwrap().text, "Adds a cache.");
+    assert!(!format!("{llm:?} {}", llm.host()).contains("api-version"));
+}
+
 /// Serves the answers in order, the last one for ever; keeps the requests.
 async fn serve(answers: Vec<(u16, String)>) -> (Llm, Script) {
     let script: Script = Arc::new(Mutex::new((answers, Vec::new())));

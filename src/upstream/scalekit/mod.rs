@@ -5,9 +5,13 @@
 
 mod proxy;
 mod token;
+mod tools;
 mod wire;
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use reqwest::{Method, RequestBuilder, StatusCode, Url};
 use secrecy::ExposeSecret as _;
@@ -17,7 +21,10 @@ pub use self::{
     proxy::{ProxyError, ProxyRequest},
     wire::AccountStatus,
 };
-use self::{token::TokenSource, wire::Account};
+use self::{
+    token::TokenSource,
+    wire::{Account, ScalekitError},
+};
 use crate::{
     domain::{Clock, Failure, FailureCode, Secret, Timestamp, UserId, failure::Result},
     upstream::transport::{
@@ -48,7 +55,13 @@ struct Inner {
     connection_name: String,
     transport: Transport,
     tokens: TokenSource,
+    clock: Arc<dyn Clock>,
+    /// Until when the proxy is taken to be off. A std mutex: it is never held across an await.
+    proxy_off_until: Mutex<Option<Timestamp>>,
 }
+
+/// How long an answer that the proxy is off is believed; then the next request tries it again.
+const PROXY_OFF_FOR: chrono::Duration = chrono::Duration::minutes(10);
 
 /// Where a person's browser goes to authorize.
 pub struct AuthorizationLink {
@@ -87,14 +100,27 @@ impl Scalekit {
             settings.client_id,
             settings.client_secret,
             transport.clone(),
-            clock,
+            Arc::clone(&clock),
         );
         Self(Arc::new(Inner {
             environment_url: settings.environment_url,
             connection_name: settings.connection_name,
             transport,
             tokens,
+            clock,
+            proxy_off_until: Mutex::default(),
         }))
+    }
+
+    /// Whether the proxy has said of late that it is off; then only tools reach GitHub.
+    pub fn proxy_is_off(&self) -> bool {
+        let until = self.0.proxy_off_until.lock().unwrap_or_else(PoisonError::into_inner);
+        until.is_some_and(|until| self.0.clock.now() < until)
+    }
+
+    fn note_proxy_is_off(&self) {
+        let mut until = self.0.proxy_off_until.lock().unwrap_or_else(PoisonError::into_inner);
+        *until = Some(self.0.clock.now() + PROXY_OFF_FOR);
     }
 
     /// Whether Scalekit answers and accepts our credentials.
@@ -112,6 +138,10 @@ impl Scalekit {
         let answer = self.rpc(&rpc, call).await?;
         match answer.status {
             status if status.is_success() => Ok(Some(wire::account_status(&answer.body))),
+            // A wrong setting must not look like everybody's account being gone.
+            StatusCode::NOT_FOUND if self.is_unknown_connection(&answer) => {
+                Err(unknown_connection())
+            }
             StatusCode::NOT_FOUND => Ok(None),
             _ => Err(refusal(&answer)),
         }
@@ -197,12 +227,14 @@ impl Scalekit {
         match answer.status {
             // 409: somebody was faster, or our own first try got through.
             status if status.is_success() || status == StatusCode::CONFLICT => Ok(()),
-            StatusCode::NOT_FOUND => Err(Failure::new(
-                FailureCode::ScalekitRejectedUs,
-                "Scalekit knows no connection of the configured name.",
-            )),
+            StatusCode::NOT_FOUND => Err(unknown_connection()),
             _ => Err(refusal(&answer)),
         }
+    }
+
+    fn is_unknown_connection(&self, answer: &Answer) -> bool {
+        let read = ScalekitError::read(answer.status, &answer.body, &self.0.connection_name);
+        read == Some(ScalekitError::UnknownConnection)
     }
 
     fn account<'a>(&'a self, user: &'a UserId) -> Account<'a> {
@@ -287,6 +319,13 @@ fn rejected() -> Box<Failure> {
     Failure::new(
         FailureCode::ScalekitRejectedUs,
         "Scalekit refuses the token that it gave to this server.",
+    )
+}
+
+fn unknown_connection() -> Box<Failure> {
+    Failure::new(
+        FailureCode::ScalekitRejectedUs,
+        "Scalekit knows no connection of the configured name.",
     )
 }
 

@@ -225,6 +225,15 @@ async fn deleting_what_is_not_there_is_success_and_an_outage_is_not() {
     assert_eq!(failure.code, FailureCode::ScalekitUnavailable);
 }
 
+#[tokio::test]
+async fn an_unknown_connection_is_the_operators_fault_and_no_missing_account() {
+    let b = bench(|_| (404, r#"{"code":5,"message":"connection not found"}"#)).await;
+    let failure = b.scalekit.account_status(&b.user, &call()).await.unwrap_err();
+    assert_eq!(failure.code, FailureCode::ScalekitRejectedUs);
+    let b = bench(|_| (404, r#"{"code":5,"message":"connected account not found"}"#)).await;
+    assert_eq!(b.scalekit.account_status(&b.user, &call()).await.unwrap(), None);
+}
+
 fn proxied() -> ProxyRequest {
     ProxyRequest {
         method: Method::GET,
@@ -249,7 +258,16 @@ async fn the_proxy_is_told_whose_account_and_passes_githubs_answer_through() {
 
 #[tokio::test]
 async fn the_proxys_own_refusals_have_their_own_meaning() {
-    let outcomes: [(Reply, _); 4] = [
+    let outcomes: [(Reply, _); 7] = [
+        (
+            |_| (404, r#"{"code":5,"message":"connection not found"}"#),
+            FailureCode::ScalekitRejectedUs,
+        ),
+        (
+            |_| (404, r#"{"code":5,"message":"connected account not found"}"#),
+            FailureCode::ReauthorizationRequired,
+        ),
+        (|_| (400, r#"{"code":3,"message":"invalid"}"#), FailureCode::ScalekitUnavailable),
         (
             |_| (400, r#"{"code":3,"message":"proxy not enabled for provider","details":[]}"#),
             FailureCode::ProxyDisabled,
@@ -271,4 +289,82 @@ async fn the_proxys_own_refusals_have_their_own_meaning() {
             other => panic!("{other:?} instead of {code:?}"),
         }
     }
+}
+
+#[tokio::test]
+async fn a_tool_is_run_once_and_its_errors_are_githubs() {
+    const SAML: &str =
+        r#"{"code":13,"message":"canary SAML","details":[{"error_code":"TOOL_ERROR"}]}"#;
+    const LIMIT: &str = r#"{"code":13,"message":"canary","details":[{"error_code":"TOOL_ERROR",
+        "tool_error_info":{"tool_error_message":"API rate limit exceeded for user 1"}}]}"#;
+    const PLAIN: &str = r#"{"code":13,"message":"canary","details":[{"error_code":"TOOL_ERROR"}]}"#;
+    const OWN: &str = r#"{"code":8,"message":"canary","details":[{"error_code":"RATE_LIMITED"}]}"#;
+    let cases: [(Reply, FailureCode); 10] = [
+        (|_| (401, PLAIN), FailureCode::ReauthorizationRequired),
+        (|_| (403, PLAIN), FailureCode::GitHubAccessDenied),
+        (|_| (403, SAML), FailureCode::SsoRequired),
+        (|_| (403, LIMIT), FailureCode::GitHubRateLimited),
+        (|_| (404, PLAIN), FailureCode::RepositoryNotFound),
+        (|_| (429, PLAIN), FailureCode::GitHubRateLimited),
+        (|_| (429, OWN), FailureCode::ScalekitUnavailable),
+        (|_| (500, PLAIN), FailureCode::GitHubUnavailable),
+        // A time-out at the gateway: the tool may still run.
+        (|_| (504, "<html>"), FailureCode::ScalekitUnavailable),
+        (|_| (200, "<html>canary"), FailureCode::ScalekitUnavailable),
+    ];
+    for (answer, code) in cases {
+        let b = bench(answer).await;
+        let run = b.scalekit.execute_tool(&b.user, "github_repo_get", json!({}), &call()).await;
+        let failure = run.unwrap_err();
+        assert_eq!(failure.code, code, "{failure:?}");
+        assert!(!format!("{failure:?}").contains("canary"));
+        assert_eq!(b.fake.seen("execute_tool"), 1, "{failure:?}");
+        assert_eq!(b.fake.tokens.load(Ordering::SeqCst), 1);
+    }
+    let b = bench(|_| (200, r#"{"data":{"id":7.0},"execution_id":"x"}"#)).await;
+    b.scalekit.check(&call()).await.unwrap();
+    b.fake.revoked.store(1, Ordering::SeqCst);
+    let data =
+        b.scalekit.execute_tool(&b.user, "github_repo_get", json!({ "a": 1 }), &call()).await;
+    assert_eq!(data.unwrap(), json!({ "id": 7 }));
+    let seen = b.fake.seen.lock().unwrap().join("");
+    assert!(
+        seen.contains(r#""tool_name":"github_repo_get""#) && seen.contains("github-1"),
+        "{seen}"
+    );
+    assert_eq!(b.fake.tokens.load(Ordering::SeqCst), 2, "our own token is renewed");
+}
+
+#[tokio::test]
+async fn a_time_out_is_the_end_of_a_tool() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let asked = Arc::new(AtomicU32::new(0));
+    let count = Arc::clone(&asked);
+    let router = Router::new().fallback(move |uri: Uri| async move {
+        if uri.path() == "/oauth/token" {
+            return r#"{"access_token":"token-1","expires_in":3600}"#;
+        }
+        count.fetch_add(1, Ordering::SeqCst);
+        std::future::pending().await
+    });
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    let settings = ScalekitSettings {
+        environment_url: format!("http://{address}").parse().unwrap(),
+        client_id: "skc_1".to_owned(),
+        client_secret: "sk-right".into(),
+        connection_name: "github-1".to_owned(),
+    };
+    let quick = TransportSettings {
+        answer_timeout: Duration::from_millis(100),
+        backoff: Duration::from_millis(1),
+        ..TransportSettings::default()
+    };
+    let transport = Transport::new(quick, Arc::new(SystemEntropy)).unwrap();
+    let clock = ManualClock::new(chrono::DateTime::from_timestamp(1_700_000_000, 0).unwrap());
+    let scalekit = Scalekit::new(settings, transport, Arc::new(clock));
+    let user = UserId::mint(&SystemEntropy);
+    let run = scalekit.execute_tool(&user, "github_repo_get", json!({}), &call()).await;
+    assert_eq!(run.unwrap_err().code, FailureCode::ScalekitUnavailable);
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
 }

@@ -24,6 +24,8 @@ pub(super) const LINK: &str = "api/v1/connected_accounts/magic_link";
 pub(super) const VERIFY: &str = "api/v1/connected_accounts/user/verify";
 /// Where an account is deleted.
 pub(super) const DELETE: &str = "api/v1/connected_accounts:delete";
+/// Where a tool is run.
+pub(super) const EXECUTE_TOOL: &str = "api/v1/execute_tool";
 /// What goes before GitHub's own path in the proxy.
 pub(super) const PROXY: &str = "proxy";
 /// The proxy's header for the connection.
@@ -159,15 +161,17 @@ pub(super) enum ScalekitError {
     RateLimited,
     /// GitHub's failure inside Scalekit's envelope; the status is GitHub's.
     Tool,
-    /// The account is not there, or not active.
+    /// The account is not there, or not active: only its owner can repair that.
     AccountUnusable,
-    /// Scalekit failed.
+    /// There is no connection of the configured name.
+    UnknownConnection,
+    /// Scalekit failed, or said something that we do not know.
     Broken,
 }
 
 #[derive(Deserialize)]
 struct ErrorBody {
-    code: Value,
+    code: Code,
     #[serde(default)]
     message: String,
     // An empty list is left out by some encoders.
@@ -175,9 +179,59 @@ struct ErrorBody {
     details: Vec<Value>,
 }
 
+/// A gRPC code, by number or by name. Whatever else stands under `code` is not Scalekit's.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Code {
+    Number(i64),
+    Name(String),
+}
+
+impl ErrorBody {
+    /// Whether the code, or that of a detail, is this one.
+    fn is(&self, number: i64, name: &str) -> bool {
+        let is_number = match &self.code {
+            Code::Number(code) => *code == number,
+            Code::Name(code) => code.parse() == Ok(number),
+        };
+        is_number || self.names(name)
+    }
+
+    /// Whether the code, or that of a detail, has this name.
+    fn names(&self, name: &str) -> bool {
+        matches!(&self.code, Code::Name(code) if code == name)
+            || self.detail_codes().any(|code| code == name)
+    }
+
+    fn detail_codes(&self) -> impl Iterator<Item = &str> {
+        self.details.iter().filter_map(|detail| {
+            detail.get("error_code").or_else(|| detail.get("errorCode"))?.as_str()
+        })
+    }
+
+    /// What is missing, by the thing that the error names first.
+    fn missing(&self, connection_name: &str) -> Option<ScalekitError> {
+        // The connection's own name may hold either word.
+        let mut words = self.message.replace(connection_name, "").to_ascii_lowercase();
+        for code in self.detail_codes() {
+            words.push(' ');
+            words.push_str(&code.to_ascii_lowercase());
+        }
+        let account = words.find("account");
+        let connection = [words.find("connection"), words.find("connector")];
+        match (account, connection.into_iter().flatten().min()) {
+            (Some(account), connection) if connection.is_none_or(|at| account < at) => {
+                Some(ScalekitError::AccountUnusable)
+            }
+            (_, Some(_)) => Some(ScalekitError::UnknownConnection),
+            (_, None) => None,
+        }
+    }
+}
+
 impl ScalekitError {
     /// Reads the proxy's answer: `None` if it is GitHub's own.
-    pub(super) fn read(status: StatusCode, body: &[u8]) -> Option<Self> {
+    pub(super) fn read(status: StatusCode, body: &[u8], connection_name: &str) -> Option<Self> {
         if status.is_success() {
             return None;
         }
@@ -188,28 +242,20 @@ impl ScalekitError {
             return Some(Self::ProxyDisabled);
         }
         let error: ErrorBody = serde_json::from_slice(body).ok()?;
-        let named = |name: &str| {
-            error.code.as_str() == Some(name)
-                || error.details.iter().any(|detail| {
-                    let code = detail.get("error_code").or_else(|| detail.get("errorCode"));
-                    code.and_then(Value::as_str) == Some(name)
-                })
-        };
-        Some(if named("TOOL_ERROR") {
+        Some(if error.names("TOOL_ERROR") {
             Self::Tool
-        } else if status == StatusCode::UNAUTHORIZED || named("UNAUTHENTICATED") {
+        } else if status == StatusCode::UNAUTHORIZED || error.is(16, "UNAUTHENTICATED") {
             Self::Unauthenticated
-        } else if status == StatusCode::TOO_MANY_REQUESTS || named("RATE_LIMITED") {
+        } else if status == StatusCode::TOO_MANY_REQUESTS || error.is(8, "RATE_LIMITED") {
             Self::RateLimited
-        } else if status.is_server_error() {
+        } else if !status.is_client_error() {
             Self::Broken
-        } else {
-            tracing::debug!(
-                status = status.as_u16(),
-                message_length = error.message.len(),
-                "scalekit refused a proxied request; taking the account for unusable"
-            );
+        } else if error.is(9, "FAILED_PRECONDITION") {
             Self::AccountUnusable
+        } else if error.is(5, "NOT_FOUND") {
+            error.missing(connection_name).unwrap_or(Self::Broken)
+        } else {
+            Self::Broken
         })
     }
 }
@@ -263,11 +309,53 @@ mod tests {
         assert_eq!(expiry(r#"{"link":"x"}"#), None);
     }
 
+    fn proxied(status: u16, body: &str) -> Option<ScalekitError> {
+        ScalekitError::read(StatusCode::from_u16(status).unwrap(), body.as_bytes(), "my-account")
+    }
+
+    /// To take the account for dead disconnects a person for good: only clear words may do so.
+    #[test]
+    fn an_account_is_unusable_only_where_scalekit_says_that_of_the_account() {
+        for (status, body) in [
+            (400, r#"{"code":9,"message":"connected account is not active"}"#),
+            (400, r#"{"code":"FAILED_PRECONDITION"}"#),
+            (400, r#"{"code":"9"}"#),
+            (400, r#"{"code":3,"details":[{"error_code":"FAILED_PRECONDITION"}]}"#),
+            (404, r#"{"code":5,"message":"connected account not found"}"#),
+            (404, r#"{"code":"NOT_FOUND","message":"No Account for connection my-account"}"#),
+            (404, r#"{"code":5,"details":[{"errorCode":"CONNECTED_ACCOUNT_NOT_FOUND"}]}"#),
+        ] {
+            assert_eq!(proxied(status, body), Some(ScalekitError::AccountUnusable), "{body}");
+        }
+        for (status, body) in [
+            (404, r#"{"code":5,"message":"connection not found"}"#),
+            (404, r#"{"code":5,"message":"connection my-account not found"}"#),
+            (404, r#"{"code":5,"message":"No such connector"}"#),
+        ] {
+            assert_eq!(proxied(status, body), Some(ScalekitError::UnknownConnection), "{body}");
+        }
+        for (status, body) in [
+            (404, r#"{"code":5,"message":"not found"}"#),
+            (404, r#"{"code":5,"message":"my-account: not found"}"#),
+            (400, r#"{"code":3,"message":"the account's header is malformed"}"#),
+            (403, r#"{"code":7,"message":"permission denied"}"#),
+            (409, r#"{"code":10,"message":"aborted"}"#),
+            (302, r#"{"code":9,"message":"connected account is not active"}"#),
+            (503, r#"{"code":9,"message":"connected account is not active"}"#),
+            (400, r#"{"code":0}"#),
+            (400, r#"{"code":"invalid_request"}"#),
+        ] {
+            assert_eq!(proxied(status, body), Some(ScalekitError::Broken), "{body}");
+        }
+        for code in ["null", "true", "{}", "[9]"] {
+            let body = format!(r#"{{"code":{code},"message":"connected account is not active"}}"#);
+            assert_eq!(proxied(400, &body), None, "{body}");
+        }
+    }
+
     #[test]
     fn scalekits_errors_are_told_apart_from_githubs() {
-        let read = |status: u16, body: &str| {
-            ScalekitError::read(StatusCode::from_u16(status).unwrap(), body.as_bytes())
-        };
+        let read = proxied;
         assert_eq!(read(401, r#"{"message":"Bad credentials","documentation_url":"x"}"#), None);
         assert_eq!(read(200, r#"{"code":16,"details":[]}"#), None);
         assert_eq!(

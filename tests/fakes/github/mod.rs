@@ -7,6 +7,7 @@ pub mod model;
 mod resolve;
 mod resolve_pull_request;
 mod rest;
+mod rest_discussion;
 mod telling;
 
 use std::{

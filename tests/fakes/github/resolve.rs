@@ -90,15 +90,20 @@ fn listed<'s>(repository: &'s Repository, field: &Field<'_>) -> Vec<&'s PullRequ
     all.sort_by_key(|one| one.number);
     if let Some(order) = field.argument("orderBy") {
         match order["field"].as_str() {
-            Some("COMMENTS") => all.sort_by_key(|one| (one.discussion(), one.number)),
-            Some("UPDATED_AT") => all.sort_by_key(|one| (one.updated_at, one.number)),
-            _ => all.sort_by_key(|one| (one.created_at, one.number)),
+            Some("COMMENTS") => all.sort_by_key(|one| (one.discussion(), scattered(one.number))),
+            Some("UPDATED_AT") => all.sort_by_key(|one| (one.updated_at, scattered(one.number))),
+            _ => all.sort_by_key(|one| (one.created_at, scattered(one.number))),
         }
         if order["direction"] == "DESC" {
             all.reverse();
         }
     }
     all
+}
+
+/// How GitHub orders what ties is not published: in no order that anybody could rely on.
+fn scattered(number: u64) -> u64 {
+    number.wrapping_mul(0x9E37_79B9_7F4A_7C15)
 }
 
 /// Who did something. In GraphQL an app's login lacks the `[bot]` that REST appends.

@@ -162,6 +162,7 @@ fn remark<'s>(
         "body" | "bodyText" => leaf(comment.body.as_str()),
         "createdAt" | "updatedAt" => date(comment.at),
         "isMinimized" => leaf(false),
+        "state" => leaf("SUBMITTED"),
         "path" => leaf(thread.map(|thread| thread.path.clone())),
         "line" => leaf(thread.filter(|thread| !thread.outdated).map(|thread| thread.line)),
         "outdated" => leaf(thread.is_some_and(|thread| thread.outdated)),

@@ -12,6 +12,7 @@ use super::{
     State,
     diff::{self, FileChange},
     model::{Person, PullRequest, Repository},
+    rest_discussion,
 };
 use crate::fakes::traffic::{Call, Traffic};
 
@@ -48,7 +49,7 @@ pub(super) fn answer(traffic: &Traffic, call: &Call, state: &State, viewer: &Per
     }
     match call.segments().as_slice() {
         ["user"] => only(traffic, call, &[], || json_answer(StatusCode::OK, &user(viewer))),
-        ["repos", owner, name, "pulls", rest @ ..] => {
+        ["repos", owner, name, rest @ ..] => {
             let full = format!("{}/{}", decoded(owner), decoded(name));
             let found = state.find_repository(&full, true);
             let Some(repository) = found.filter(|one| State::may_read(viewer, one)) else {
@@ -60,7 +61,7 @@ pub(super) fn answer(traffic: &Traffic, call: &Call, state: &State, viewer: &Per
             if !repository.name_with_owner().eq_ignore_ascii_case(&full) {
                 return moved(call, repository, rest);
             }
-            pulls(traffic, call, repository, rest)
+            of_repository(traffic, call, repository, rest)
         }
         _ => traffic.unexpected(call, "no such route"),
     }
@@ -70,6 +71,39 @@ fn decoded(segment: &str) -> String {
     let pair = format!("x={}", segment.replace('+', "%2B"));
     let (_, value) = url::form_urlencoded::parse(pair.as_bytes()).next().expect("one pair");
     value.into_owned()
+}
+
+fn of_repository(
+    traffic: &Traffic,
+    call: &Call,
+    repository: &Repository,
+    rest: &[&str],
+) -> Response {
+    let with_head = |oid: &str| repository.pull_requests.iter().find(|one| one.head_oid == oid);
+    match rest {
+        [] => only(traffic, call, &[], || {
+            json_answer(StatusCode::OK, &rest_discussion::repository(repository))
+        }),
+        ["pulls", rest @ ..] => pulls(traffic, call, repository, rest),
+        ["issues", number, "comments"] => {
+            let Some(pull) = number.parse().ok().and_then(|number| repository.find(number)) else {
+                return message(404, "Not Found");
+            };
+            only(traffic, call, &["since", "page", "per_page"], || {
+                rest_discussion::comments(call, pull)
+            })
+        }
+        ["commits", oid, kind @ ("check-runs" | "status")] => {
+            let Some(pull) = with_head(oid) else {
+                return message(422, "No commit found for SHA");
+            };
+            only(traffic, call, &["page", "per_page"], || match *kind {
+                "status" => rest_discussion::combined_status(call, pull),
+                _ => rest_discussion::check_runs(call, pull),
+            })
+        }
+        _ => traffic.unexpected(call, "no such route"),
+    }
 }
 
 fn pulls(traffic: &Traffic, call: &Call, repository: &Repository, rest: &[&str]) -> Response {
@@ -90,6 +124,12 @@ fn pulls(traffic: &Traffic, call: &Call, repository: &Repository, rest: &[&str])
             accept => traffic.unexpected(call, &format!("unknown Accept: {accept:?}")),
         }),
         ["files"] => only(traffic, call, &["page", "per_page"], || files(call, pull)),
+        ["reviews"] => {
+            only(traffic, call, &["page", "per_page"], || rest_discussion::reviews(call, pull))
+        }
+        ["comments"] => only(traffic, call, &["page", "per_page"], || {
+            rest_discussion::review_comments(call, pull)
+        }),
         _ => traffic.unexpected(call, "no such route"),
     }
 }
@@ -111,7 +151,7 @@ fn only(
 fn moved(call: &Call, repository: &Repository, rest: &[&str]) -> Response {
     let tail: String = rest.iter().flat_map(|segment| ["/", *segment]).collect();
     let query = call.query.as_ref().map(|query| format!("?{query}")).unwrap_or_default();
-    let to = format!("/repos/{}/pulls{tail}{query}", repository.name_with_owner());
+    let to = format!("/repos/{}{tail}{query}", repository.name_with_owner());
     let mut response = message(301, "Moved Permanently");
     response.headers_mut().insert(header::LOCATION, to.parse().expect("an address"));
     response
@@ -133,25 +173,24 @@ fn user(person: &Person) -> Value {
     })
 }
 
-fn author(pull: &PullRequest) -> Value {
-    pull.author.as_ref().map_or(Value::Null, |login| {
-        let kind = if login.ends_with("[bot]") { "Bot" } else { "User" };
-        json!({"login": login, "type": kind})
-    })
-}
-
 /// An item of the list: without comments, sizes and mergeability, as GitHub answers it.
 fn item(repository: &Repository, pull: &PullRequest) -> Value {
     let state = if pull.state == "OPEN" { "open" } else { "closed" };
+    let (people, teams) = rest_discussion::requested(pull);
     let labels: Vec<Value> = pull.labels.iter().map(|name| json!({"name": name})).collect();
     json!({
         "number": pull.number, "id": 900_000_000 + pull.number, "state": state,
-        "title": pull.title, "body": pull.body, "user": author(pull), "draft": pull.draft,
+        "title": pull.title, "body": pull.body, "user": rest_discussion::account(pull.author.as_ref()), "draft": pull.draft,
         "html_url": format!("https://github.com/{}/pull/{}", repository.name_with_owner(), pull.number),
         "created_at": date(pull.created_at), "updated_at": date(pull.updated_at),
         "labels": labels, "author_association": pull.association, "locked": false,
         "head": {"ref": pull.head, "sha": pull.head_oid},
-        "base": {"ref": pull.base, "sha": pull.base_oid},
+        "base": {
+            "ref": pull.base, "sha": pull.base_oid, "repo": rest_discussion::repository(repository),
+        },
+        "requested_reviewers": people, "requested_teams": teams,
+        "auto_merge": pull.auto_merge.then(|| json!({"merge_method": "squash"})),
+        "merged_at": (pull.state == "MERGED").then(|| date(pull.updated_at)),
     })
 }
 
@@ -245,7 +284,7 @@ fn files(call: &Call, pull: &PullRequest) -> Response {
 }
 
 /// The page that `page` and `per_page` ask for, and the `Link` to its neighbours.
-fn page_of<T: Copy>(call: &Call, all: &[T]) -> (Vec<T>, Option<String>) {
+pub(super) fn page_of<T: Copy>(call: &Call, all: &[T]) -> (Vec<T>, Option<String>) {
     let number = |name| call.parameter(name).and_then(|text| text.parse::<usize>().ok());
     let size = number("per_page").unwrap_or(30).clamp(1, 100);
     let page = number("page").unwrap_or(1).max(1);
@@ -265,7 +304,7 @@ fn page_of<T: Copy>(call: &Call, all: &[T]) -> (Vec<T>, Option<String>) {
     (items, (!links.is_empty()).then(|| links.join(", ")))
 }
 
-fn with_link(mut response: Response, link: Option<String>) -> Response {
+pub(super) fn with_link(mut response: Response, link: Option<String>) -> Response {
     if let Some(link) = link {
         response.headers_mut().insert(header::LINK, link.parse().expect("a header's value"));
     }

@@ -1,14 +1,9 @@
-//! How Scalekit reaches GitHub on a person's behalf: the proxy and the tools.
+//! How Scalekit's proxy reaches GitHub on a person's behalf.
 
-use axum::{
-    body::Body,
-    http::{HeaderValue, StatusCode, header},
-    response::Response,
-};
-use serde_json::{Value, json};
+use axum::{body::Body, response::Response};
 
-use super::{AccountStatus, FakeScalekit, ProxyMode, json_answer, refusal};
-use crate::fakes::{github::random, traffic::Call};
+use super::{AccountStatus, FakeScalekit, ProxyMode, refusal};
+use crate::fakes::traffic::Call;
 
 /// What our program may send through the proxy; anything else would leak to GitHub.
 const HEADERS: [&str; 12] = [
@@ -31,7 +26,7 @@ const NOT_BACK: [&str; 2] = ["connection", "transfer-encoding"];
 
 impl FakeScalekit {
     /// The GitHub token of an account that may be used, or Scalekit's refusal.
-    fn github_token(&self, identifier: &str) -> Result<String, Response> {
+    pub(super) fn github_token(&self, identifier: &str) -> Result<String, Response> {
         let state = self.state();
         let Some(account) = state.account(identifier) else {
             return Err(refusal(404, 5, "NOT_FOUND", "connected account not found"));
@@ -86,45 +81,4 @@ impl FakeScalekit {
         *response.body_mut() = Body::from_stream(answer.bytes_stream());
         response
     }
-
-    pub(super) async fn execute_tool(&self, call: &Call) -> Response {
-        let known = ["tool_name", "connector", "identifier", "params"];
-        if let Some(wrong) = self.wrong_body(call, &known) {
-            return wrong;
-        }
-        let body = call.json();
-        if body["tool_name"] != "github_user_get_authenticated" || body["params"] != json!({}) {
-            return self.unexpected(call, "this tool, or its parameters, are not known");
-        }
-        let token = match self.github_token(body["identifier"].as_str().unwrap_or_default()) {
-            Ok(token) => token,
-            Err(refusal) => return refusal,
-        };
-        let url = format!("{}/user", self.0.github.url());
-        let request = self.0.client.get(url).bearer_auth(token).header("user-agent", "Scalekit");
-        let Ok(answer) = request.send().await else {
-            return refusal(502, 14, "UNAVAILABLE", "the provider did not answer");
-        };
-        let status = answer.status();
-        let mut data: Value = answer.json().await.unwrap_or_default();
-        if status != StatusCode::OK {
-            return tool_error(status, &data);
-        }
-        // The tools' numbers are protobuf doubles.
-        data["id"] = json!(data["id"].as_f64());
-        json_answer(200, &json!({"data": data, "execution_id": format!("exe_{}", random())}))
-    }
-}
-
-fn tool_error(status: StatusCode, data: &Value) -> Response {
-    let info = json!({
-        "tool_error_code": status.as_u16().to_string(),
-        "tool_error_message": data["message"],
-    });
-    let kind = "type.googleapis.com/scalekit.v1.errdetails.ErrorInfo";
-    let details = json!([{"@type": kind, "error_code": "TOOL_ERROR", "tool_error_info": info}]);
-    let body = json!({"code": 13, "message": "tool execution failed", "details": details});
-    let mut response = json_answer(status.as_u16(), &body);
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
 }

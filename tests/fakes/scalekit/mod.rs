@@ -6,6 +6,7 @@
 mod api;
 mod consent;
 mod forward;
+mod tools;
 
 use std::{
     ops::Deref,

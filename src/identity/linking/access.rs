@@ -1,0 +1,36 @@
+//! Whether an access to GitHub that was handed out is still its principal's own.
+
+use super::{super::principal::Principal, AccountLinking, OwnGitHub};
+use crate::domain::failure::Result;
+
+impl AccountLinking {
+    /// Whether `own` is what [`AccountLinking::github`] would hand out to the principal now, told
+    /// from the store alone.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn holds(&self, principal: &Principal, own: &OwnGitHub) -> Result<bool> {
+        let Some(user) = &own.connection else { return Ok(true) };
+        let Some(record) = self.principal_record(&principal.id).await? else { return Ok(false) };
+        let connection = self.connection_of(&record).await?;
+        Ok(connection
+            .is_some_and(|found| !found.value.needs_reauthorization && found.value.user == *user))
+    }
+
+    /// Returns when `own` is no longer the principal's own because of a change in this process.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn until_lost(&self, principal: &Principal, own: &OwnGitHub) -> Result<()> {
+        let mut changes = self.inner.changes.subscribe();
+        loop {
+            // The sender lives as long as this does.
+            if changes.changed().await.is_err() {
+                return std::future::pending().await;
+            }
+            if !self.holds(principal, own).await? {
+                return Ok(());
+            }
+        }
+    }
+}

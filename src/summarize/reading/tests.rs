@@ -1,0 +1,57 @@
+//! What counts as something new in a discussion.
+
+use super::*;
+use crate::{
+    domain::pull_request::Review,
+    summarize::samples::{at, author, conversation, pull_request},
+};
+
+fn approval(login: &str, moment: &str) -> Review {
+    Review {
+        author: author(login),
+        state: ReviewState::Approved,
+        submitted_at: Some(at(moment)),
+        commit: None,
+    }
+}
+
+type Change = fn(&mut PullRequest);
+
+/// A pull request that somebody has just approved.
+fn approved() -> PullRequest {
+    let mut now = pull_request(7);
+    now.reviews += 1;
+    now.updated_at = at("2026-06-29T09:00:02Z");
+    now.latest_reviews.push(approval("bob", "2026-06-29T09:00:00Z"));
+    now
+}
+
+#[test]
+fn approvals_are_no_remarks_and_everything_else_may_be_one() {
+    let talk = Talk::of(&pull_request(7), Arc::new(conversation()));
+    assert!(talk.still_holds(&pull_request(7)));
+    assert!(talk.still_holds(&approved()));
+    let mut twice = approved();
+    twice.reviews += 1;
+    twice.updated_at = at("2026-06-29T10:00:00Z");
+    twice.latest_reviews.push(approval("carol", "2026-06-29T10:00:00Z"));
+    assert!(talk.still_holds(&twice));
+    let changes: [(&str, Change); 7] = [
+        ("a comment", |now| now.conversation_comments += 1),
+        ("a comment on a line", |now| now.review_comments += 1),
+        ("a thread resolved", |now| now.unresolved_threads = Some(0)),
+        ("threads unknown", |now| now.unresolved_threads = None),
+        ("a review without a verdict beside the approval", |now| now.reviews += 1),
+        ("an edit after the approval", |now| now.updated_at = at("2026-06-29T09:00:11Z")),
+        ("the approval taken back", |now| {
+            for review in &mut now.latest_reviews {
+                review.state = ReviewState::Dismissed;
+            }
+        }),
+    ];
+    for (what, change) in changes {
+        let mut now = approved();
+        change(&mut now);
+        assert!(!talk.still_holds(&now), "{what}");
+    }
+}

@@ -1,0 +1,223 @@
+//! From GitHub's REST answers to facts. What REST does not tell stays unknown.
+
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+
+use super::super::{facts::tally, refusal};
+use crate::domain::{
+    failure::Result,
+    pull_request::{
+        Author, CheckState, Checks, Mergeable, PullRequest, Review, ReviewDecision, ReviewState,
+    },
+};
+
+/// An account; the name of its kind is GitHub's.
+#[derive(Deserialize, Clone)]
+pub(super) struct Account {
+    login: String,
+    #[serde(rename = "type")]
+    kind: Option<String>,
+}
+
+impl Account {
+    /// Null is a deleted account.
+    pub(super) fn author(account: Option<&Self>) -> Author {
+        account.map_or_else(Author::ghost, |account| Author {
+            login: account.login.clone(),
+            is_bot: account.kind.as_deref() == Some("Bot") || account.login.ends_with("[bot]"),
+        })
+    }
+}
+
+/// A repository, as far as a pull request's base names it.
+#[derive(Deserialize, Clone)]
+pub(super) struct Repository {
+    pub(super) full_name: String,
+    pub(super) html_url: String,
+    pub(super) private: Option<bool>,
+    pub(super) id: Option<u64>,
+}
+
+/// One side of a pull request.
+#[derive(Deserialize)]
+pub(super) struct Branch {
+    #[serde(rename = "ref")]
+    name: String,
+    pub(super) sha: String,
+    #[serde(default)]
+    pub(super) repo: Option<Repository>,
+}
+
+#[derive(Deserialize)]
+struct Label {
+    name: String,
+}
+
+#[derive(Deserialize)]
+struct Team {
+    slug: String,
+}
+
+/// A pull request; in a list the counts are missing.
+#[derive(Deserialize)]
+pub(super) struct Item {
+    pub(super) number: u64,
+    title: String,
+    html_url: String,
+    #[serde(default)]
+    body: Option<String>,
+    user: Option<Account>,
+    pub(super) draft: bool,
+    pub(super) state: String,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+    #[serde(default)]
+    pub(super) merged_at: Option<DateTime<Utc>>,
+    pub(super) head: Branch,
+    pub(super) base: Branch,
+    #[serde(default)]
+    labels: Vec<Label>,
+    pub(super) comments: Option<u64>,
+    pub(super) review_comments: Option<u64>,
+    additions: Option<u64>,
+    deletions: Option<u64>,
+    pub(super) changed_files: Option<u64>,
+    mergeable: Option<bool>,
+    #[serde(default)]
+    requested_reviewers: Vec<Account>,
+    #[serde(default)]
+    requested_teams: Vec<Team>,
+}
+
+/// A review.
+#[derive(Deserialize)]
+pub(super) struct ReviewItem {
+    pub(super) user: Option<Account>,
+    #[serde(default)]
+    pub(super) body: Option<String>,
+    state: String,
+    pub(super) submitted_at: Option<DateTime<Utc>>,
+    commit_id: Option<String>,
+}
+
+impl ReviewItem {
+    /// The verdict; `None` for one that we do not know.
+    pub(super) fn verdict(&self) -> Option<ReviewState> {
+        super::super::facts::review_state(&self.state)
+    }
+}
+
+impl Item {
+    pub(super) fn author(&self) -> Author {
+        Account::author(self.user.as_ref())
+    }
+
+    pub(super) fn has_label(&self, name: &str) -> bool {
+        self.labels.iter().any(|label| label.name.eq_ignore_ascii_case(name))
+    }
+
+    /// The facts; `verdicts` are the reviews if all of them were told.
+    pub(super) fn into_facts(
+        self,
+        reviews: &[ReviewItem],
+        verdicts: &[ReviewItem],
+        checks: Checks,
+        auto_merge: Option<bool>,
+    ) -> Result<PullRequest> {
+        let author = self.author();
+        let owner = self.base.repo.as_ref().and_then(|repo| repo.full_name.split('/').next());
+        let team = |team: Team| match owner {
+            Some(owner) => format!("{owner}/{}", team.slug),
+            None => team.slug,
+        };
+        let people = self.requested_reviewers.into_iter().map(|account| account.login);
+        Ok(PullRequest {
+            number: self.number,
+            title: self.title,
+            url: self.html_url,
+            body: self.body.unwrap_or_default(),
+            author,
+            is_draft: self.draft,
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+            review_requests: people.chain(self.requested_teams.into_iter().map(team)).collect(),
+            base_ref_name: self.base.name,
+            base_ref_oid: Some(self.base.sha),
+            head_ref_oid: self.head.sha,
+            head_committed_at: None,
+            additions: self.additions,
+            deletions: self.deletions,
+            changed_files: self.changed_files,
+            conversation_comments: self.comments.ok_or_else(refusal::odd)?,
+            review_comments: self.review_comments.ok_or_else(refusal::odd)?,
+            reviews: u64::try_from(reviews.len()).unwrap_or(u64::MAX),
+            unresolved_threads: None,
+            review_decision: ReviewDecision::Unknown,
+            latest_reviews: verdicts.iter().filter_map(review).collect(),
+            mergeable: match self.mergeable {
+                Some(true) => Mergeable::Mergeable,
+                Some(false) => Mergeable::Conflicting,
+                None => Mergeable::Unknown,
+            },
+            is_in_merge_queue: None,
+            auto_merge,
+            checks,
+            labels: self.labels.into_iter().map(|label| label.name).collect(),
+            // At the latest: whoever was active, human or not, it was not after this.
+            last_human_activity: Some(self.updated_at),
+        })
+    }
+}
+
+/// Opinions without a verdict too: they show that the verdicts were told.
+fn review(item: &ReviewItem) -> Option<Review> {
+    Some(Review {
+        author: Account::author(item.user.as_ref()),
+        state: item.verdict()?,
+        submitted_at: item.submitted_at,
+        commit: item.commit_id.clone(),
+    })
+}
+
+/// One page of check runs.
+#[derive(Deserialize)]
+pub(super) struct CheckRuns {
+    total_count: usize,
+    check_runs: Vec<CheckRun>,
+}
+
+#[derive(Deserialize)]
+struct CheckRun {
+    status: String,
+    conclusion: Option<String>,
+}
+
+/// One page of commit statuses, the latest of each kind.
+#[derive(Deserialize)]
+pub(super) struct Statuses {
+    total_count: usize,
+    statuses: Vec<Status>,
+}
+
+#[derive(Deserialize)]
+struct Status {
+    state: String,
+}
+
+/// Both kinds together. Counts are told only when every one was seen; a failure that was seen is
+/// one all the same.
+pub(super) fn checks(runs: &CheckRuns, statuses: &Statuses) -> Checks {
+    let states = runs.check_runs.iter().map(|run| match (run.status.as_str(), &run.conclusion) {
+        ("completed", Some(conclusion)) => conclusion.to_ascii_uppercase(),
+        _ => "PENDING".to_owned(),
+    });
+    let states = states.chain(statuses.statuses.iter().map(|one| one.state.to_ascii_uppercase()));
+    let Some(seen) = tally(states.map(|state| (state, 1))) else { return Checks::UNKNOWN };
+    let are_all = runs.check_runs.len() >= runs.total_count
+        && statuses.statuses.len() >= statuses.total_count;
+    match seen.state {
+        _ if are_all => seen,
+        CheckState::Failing => Checks { state: CheckState::Failing, ..Checks::UNKNOWN },
+        _ => Checks::UNKNOWN,
+    }
+}
