@@ -8,10 +8,14 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     config::{Access, Settings, StoreLocation},
-    domain::{Clock, Entropy, Failure, FailureCode, failure::Result},
+    domain::{AuthMode, Clock, Entropy, Failure, FailureCode, failure::Result},
     http::{self, Guard, HttpSettings, Readiness},
     identity::{AccountLinking, Keyring, LinkingSettings, Sessions, Sweeper, linking::Accounts},
-    mcp::{self, McpParts, McpSettings, RunningCalls},
+    mcp::{self, Entrance, McpParts, McpSettings, RunningCalls},
+    oauth::{
+        self, AuthorizationServer, ClientDocuments, Clients, Codes, Endpoints, Grants,
+        RedirectPolicy, document::KNOWN_ORIGINS, redirect::KNOWN_HOSTS,
+    },
     store::Store,
     summarize::{SummarizeSettings, Summarizer, governor::GovernorLimits, writing::WritingLimits},
     upstream::{
@@ -38,6 +42,7 @@ pub struct App {
     readiness: Readiness,
     running: RunningCalls,
     sweeper: Sweeper,
+    token_sweeper: Option<oauth::Sweeper>,
     stop: CancellationToken,
 }
 
@@ -91,12 +96,17 @@ impl App {
             clock.clone(),
             entropy.clone(),
         );
+        let authorization = authorization(&settings, &store, &keyring, &clock, &entropy)?;
         let llm = llm(&settings, entropy.clone())?;
         let stop = CancellationToken::new();
         let (agents, running) = mcp::router(McpParts {
             settings: McpSettings {
                 mode: settings.auth_mode,
-                local_key: prepared.local_key,
+                entrance: match (&authorization, prepared.local_key) {
+                    (Some(server), _) => Entrance::AccessToken(Box::new(server.clone())),
+                    (None, Some(key)) => Entrance::LocalKey(key),
+                    (None, None) => Entrance::Open,
+                },
                 summary_deadline: settings.summaries.deadline,
                 llm_host: llm.as_ref().map(|llm| llm.host().to_owned()),
                 llm_reads_private: settings.llm.reads_private,
@@ -113,18 +123,25 @@ impl App {
             stop: stop.clone(),
         })?;
         let readiness = Readiness::new(store);
-        let guard = Guard::loopback(settings.public_base_url.clone(), settings.allowed_origins);
+        let guard = match settings.auth_mode {
+            AuthMode::OAuth => Guard::public,
+            AuthMode::Session | AuthMode::SingleUser => Guard::loopback,
+        };
+        let guard = guard(settings.public_base_url.clone(), settings.allowed_origins);
         let browsers = http::router(
             HttpSettings { public_base_url: settings.public_base_url, mode: settings.auth_mode },
             linking.clone(),
+            authorization.clone(),
             readiness.clone(),
             clock,
             entropy,
         );
         let router =
             browsers.merge(agents).layer(middleware::from_fn_with_state(guard, http::guard::stand));
+        let token_sweeper =
+            authorization.map(|server| oauth::Sweeper::new(server, linking.clone()));
         let sweeper = Sweeper::new(linking);
-        Ok(Self { listener, address, router, readiness, running, sweeper, stop })
+        Ok(Self { listener, address, router, readiness, running, sweeper, token_sweeper, stop })
     }
 
     /// Where it listens.
@@ -138,9 +155,12 @@ impl App {
     /// # Errors
     /// `internal` when the listener breaks.
     pub async fn serve(self, shutdown: impl Future<Output = ()> + Send + 'static) -> Result<()> {
-        let Self { listener, router, readiness, running, sweeper, stop, .. } = self;
+        let Self { listener, router, readiness, running, sweeper, token_sweeper, stop, .. } = self;
         let background = TaskTracker::new();
         background.spawn(sweeper.run(stop.clone()));
+        if let Some(sweeper) = token_sweeper {
+            background.spawn(sweeper.run(stop.clone()));
+        }
         // Without it every streamed answer waits 40 ms for the client's acknowledgement.
         let listener = listener.tap_io(|socket| {
             if let Err(error) = socket.set_nodelay(true) {
@@ -199,6 +219,39 @@ fn accounts(access: &Access, transport: &Transport, clock: &Arc<dyn Clock>) -> A
             Accounts::Token(GitHub::with_token(settings, transport.clone()))
         }
     }
+}
+
+/// The embedded authorization server of `oauth` mode: what it ships with and what the operator adds.
+fn authorization(
+    settings: &Settings,
+    store: &Store,
+    keyring: &Keyring,
+    clock: &Arc<dyn Clock>,
+    entropy: &Arc<dyn Entropy>,
+) -> Result<Option<AuthorizationServer>> {
+    let Some(added) = &settings.oauth else { return Ok(None) };
+    let with = |known: &[&str], added: &[String]| -> Vec<String> {
+        known.iter().map(|&entry| entry.to_owned()).chain(added.iter().cloned()).collect()
+    };
+    let refused = |problems: Vec<String>| Failure::new(FailureCode::Internal, problems.join(" "));
+    let redirects = with(KNOWN_HOSTS, &added.redirect_uris);
+    let redirects =
+        RedirectPolicy::new(&redirects, settings.public_base_url.clone()).map_err(refused)?;
+    let origins = with(KNOWN_ORIGINS, &added.client_id_origins);
+    let documents =
+        ClientDocuments::new(&origins, clock.clone(), entropy.clone())?.map_err(refused)?;
+    let endpoints = Endpoints::new(&settings.public_base_url, documents.are_served());
+    let clients = Clients::new(
+        keyring.clone(),
+        endpoints.issuer(),
+        redirects,
+        documents,
+        clock.clone(),
+        entropy.clone(),
+    );
+    let grants = Grants::new(store.clone(), clock.clone(), entropy.clone());
+    let codes = Codes::new(store.clone(), grants.clone(), clock.clone(), entropy.clone());
+    Ok(Some(AuthorizationServer::new(endpoints, clients, codes, grants)))
 }
 
 fn summaries(settings: &Settings) -> SummarizeSettings {

@@ -12,13 +12,14 @@
 //! 3. [`store`]: **what lasts**. Typed records with compare-and-set and expiry, in memory or `SQLite`.
 //! 4. [`identity`]: **who**. Principals, the browser's cookie, the keyring, and account linking: the
 //!    flow that proves whose browser linked an account.
-//! 5. [`summarize`]: **what**. Choose, read, pack, prompt, summarize, check, assemble.
-//! 6. [`mcp`]: **the agent's door**. One file a tool; sessions of the older protocol versions; asking
+//! 5. [`oauth`]: **may they**. The embedded authorization server: clients, codes, tokens, metadata.
+//! 6. [`summarize`]: **what**. Choose, read, pack, prompt, summarize, check, assemble.
+//! 7. [`mcp`]: **the agent's door**. One file a tool; sessions of the older protocol versions; asking
 //!    the person in the newer one.
-//! 7. [`http`]: **the browser's and operator's door**. The pages of the flow, probes, and the guard
+//! 8. [`http`]: **the browser's and operator's door**. The pages of the flow, probes, and the guard
 //!    that stands before every route.
-//! 8. [`config`]: **the settings**. One table of variables; the only room that names the environment.
-//! 9. [`telemetry`] and [`app`]: the log, and the wiring. `mcp` and `http` meet only in `app`.
+//! 9. [`config`]: **the settings**. One table of variables; the only room that names the environment.
+//! 10. [`telemetry`] and [`app`]: the log, and the wiring. `mcp` and `http` meet only in `app`.
 //!
 //! # What is always true
 //!
@@ -42,6 +43,7 @@ pub mod domain;
 pub mod upstream;
 pub mod store;
 pub mod identity;
+pub mod oauth;
 pub mod summarize;
 pub mod mcp;
 pub mod http;

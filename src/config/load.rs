@@ -1,7 +1,6 @@
 //! The rules that span several variables.
 
 use std::{
-    net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -9,12 +8,14 @@ use std::{
 use url::Url;
 
 use super::{
+    clients,
     environment::Environment,
+    exposure::{Exposure, exposure},
     problem::Problems,
     reader::Reader,
     settings::{
-        Access, KeySource, LlmSettings, LocalKey, LogSettings, SessionKeys, Settings,
-        StoreLocation, SummarySettings,
+        Access, KeySource, LlmSettings, LocalKey, LogSettings, OAuthSettings, SessionKeys,
+        Settings, StoreLocation, SummarySettings,
     },
     values::{self, StoreUrl},
 };
@@ -39,16 +40,15 @@ pub(super) fn load(environment: &Environment) -> Result<Settings, Problems> {
 /// Reads everything before it gives up on anything, so that all problems are noted.
 fn read(reader: &mut Reader<'_>, environment: &Environment) -> Option<Settings> {
     let mut warnings = Vec::new();
-    let access = access(reader, &mut warnings);
+    let Exposure { mode: auth_mode, listen, public_base_url } = exposure(reader, &mut warnings);
+    let access = access(reader, auth_mode, &mut warnings);
     let llm = llm(reader, &mut warnings);
-    let listen = listen(reader);
-    let public_base_url = public_base_url(reader, listen, &mut warnings);
-    let auth_mode = auth_mode(reader);
+    let oauth = oauth(reader, auth_mode, public_base_url.as_ref(), &mut warnings);
     let state_dir = state_dir(reader, environment);
-    let session_secret = session_secret(reader, state_dir.as_deref());
+    let session_secret = session_secret(reader, auth_mode, state_dir.as_deref());
     let local_key = local_key(reader, auth_mode, state_dir.as_deref(), &mut warnings);
     let allowed_origins = reader.read("ALLOWED_ORIGINS", values::origins).unwrap_or_default();
-    let store = store(reader, state_dir.as_deref());
+    let store = store(reader, auth_mode, state_dir.as_deref(), &mut warnings);
     let deadline = reader.read("SUMMARY_DEADLINE_SECONDS", values::number(5..=300));
     let budget = reader.read("DIFF_BUDGET_CHARS", values::number(1_000..=200_000));
     let format = reader.read("LOG_FORMAT", values::log_format);
@@ -57,6 +57,7 @@ fn read(reader: &mut Reader<'_>, environment: &Environment) -> Option<Settings> 
         listen: listen?,
         public_base_url: public_base_url?,
         auth_mode: auth_mode?,
+        oauth,
         access: access?,
         session_secret: session_secret?,
         local_key: local_key?,
@@ -73,7 +74,22 @@ fn read(reader: &mut Reader<'_>, environment: &Environment) -> Option<Settings> 
     })
 }
 
-fn access(reader: &mut Reader<'_>, warnings: &mut Vec<String>) -> Option<Access> {
+fn access(
+    reader: &mut Reader<'_>,
+    mode: Option<AuthMode>,
+    warnings: &mut Vec<String>,
+) -> Option<Access> {
+    if mode == Some(AuthMode::OAuth) {
+        if reader.is_set(TOKEN) {
+            reader.note(
+                TOKEN,
+                "is set in oauth mode",
+                "Unset it: everybody would read GitHub as its owner. Scalekit reads it as each \
+                 person.",
+            );
+        }
+        return scalekit(reader);
+    }
     let token_is_set = reader.is_set(TOKEN);
     let scalekit_is_set = SCALEKIT.iter().any(|name| reader.is_set(name));
     if token_is_set && scalekit_is_set {
@@ -103,6 +119,10 @@ fn access(reader: &mut Reader<'_>, warnings: &mut Vec<String>) -> Option<Access>
              variables of Scalekit, so that each person links their own account.",
         );
     }
+    scalekit(reader)
+}
+
+fn scalekit(reader: &mut Reader<'_>) -> Option<Access> {
     let [environment_url, client_id, client_secret] = SCALEKIT;
     let environment_url = reader.require(environment_url, values::upstream);
     let client_id = reader.require(client_id, values::text);
@@ -138,49 +158,28 @@ fn llm(reader: &mut Reader<'_>, warnings: &mut Vec<String>) -> Option<LlmSetting
     })
 }
 
-fn listen(reader: &mut Reader<'_>) -> Option<SocketAddr> {
-    let port = reader.read("PORT", values::number(1..=u16::MAX));
-    let host = reader.read("HOST", values::loopback_address);
-    Some(SocketAddr::new(host?, port?))
-}
-
-fn public_base_url(
+/// `None` in the modes without an authorization server.
+fn oauth(
     reader: &mut Reader<'_>,
-    listen: Option<SocketAddr>,
+    mode: Option<AuthMode>,
+    own: Option<&Url>,
     warnings: &mut Vec<String>,
-) -> Option<Url> {
-    for name in ["PUBLIC_BASE_URL", "RENDER_EXTERNAL_URL"] {
-        if reader.is_set(name) {
-            let url = reader.read(name, values::public_origin)?;
-            if url.port_or_known_default() != Some(listen?.port()) {
-                warnings.push(format!(
-                    "{name} names another port than PORT: links work only if something forwards \
-                     that port to this server."
-                ));
-            }
-            return Some(url);
-        }
+) -> Option<OAuthSettings> {
+    const LISTS: [&str; 2] = ["OAUTH_REDIRECT_URIS", "OAUTH_CLIENT_ID_ORIGINS"];
+    let [redirects, documents] = LISTS;
+    // Read in every mode: a wrong value is wrong also where it is not used.
+    let redirect_uris = reader.read(redirects, |text| clients::redirect_uris(text, own));
+    let client_id_origins = reader.read(documents, |text| clients::document_origins(text, own));
+    if mode? == AuthMode::OAuth {
+        return Some(OAuthSettings {
+            redirect_uris: redirect_uris.unwrap_or_default(),
+            client_id_origins: client_id_origins.unwrap_or_default(),
+        });
     }
-    // The address itself and not `localhost`: that may be another machine's loopback on ::1, and
-    // the cookies of the two names do not mix.
-    Url::parse(&format!("http://{}", listen?)).ok()
-}
-
-fn auth_mode(reader: &mut Reader<'_>) -> Option<AuthMode> {
-    let one_person = reader.is_set(TOKEN);
-    if !reader.is_set("AUTH_MODE") {
-        return Some(if one_person { AuthMode::SingleUser } else { AuthMode::Session });
+    for name in LISTS.into_iter().filter(|name| reader.is_set(name)) {
+        warnings.push(format!("{name} is used in oauth mode only."));
     }
-    let mode = reader.read("AUTH_MODE", values::auth_mode)?;
-    if one_person && mode == AuthMode::Session {
-        reader.note(
-            "AUTH_MODE",
-            "is session beside GITHUB_TOKEN",
-            "Leave it unset: a token is one person's, and every session would read with it.",
-        );
-        return None;
-    }
-    Some(mode)
+    None
 }
 
 fn state_dir(reader: &mut Reader<'_>, environment: &Environment) -> Option<PathBuf> {
@@ -200,10 +199,21 @@ fn state_dir(reader: &mut Reader<'_>, environment: &Environment) -> Option<PathB
 
 fn session_secret(
     reader: &mut Reader<'_>,
+    mode: Option<AuthMode>,
     state_dir: Option<&Path>,
 ) -> Option<KeySource<SessionKeys>> {
     if reader.is_set("SESSION_SECRET") {
         return reader.read("SESSION_SECRET", values::session_keys).map(KeySource::Given);
+    }
+    // A file that a new container or a second instance makes anew would log everybody out.
+    if mode == Some(AuthMode::OAuth) {
+        reader.note(
+            "SESSION_SECRET",
+            "is missing, and oauth mode needs one that you keep",
+            "Make one with `openssl rand -base64 32`, once, and keep it: what clients and browsers \
+             hold is signed with it.",
+        );
+        return None;
     }
     Some(KeySource::File(state_dir?.join(SESSION_SECRET_FILE)))
 }
@@ -214,12 +224,13 @@ fn local_key(
     state_dir: Option<&Path>,
     warnings: &mut Vec<String>,
 ) -> Option<LocalKey> {
-    // Read in both modes: a wrong value is wrong also where it is not used.
+    // Read in every mode: a wrong value is wrong also where it is not used.
     let given = reader.read("LOCAL_KEY", values::local_key);
     let is_set = reader.is_set("LOCAL_KEY");
-    if auth_mode? == AuthMode::Session {
+    let auth_mode = auth_mode?;
+    if auth_mode != AuthMode::SingleUser {
         if let Some(Some(_)) = given {
-            warnings.push("LOCAL_KEY is not used in session mode.".to_owned());
+            warnings.push(format!("LOCAL_KEY is not used in {} mode.", auth_mode.slug()));
         }
         return Some(LocalKey::Off);
     }
@@ -236,12 +247,22 @@ fn local_key(
     }
 }
 
-fn store(reader: &mut Reader<'_>, state_dir: Option<&Path>) -> Option<StoreLocation> {
+fn store(
+    reader: &mut Reader<'_>,
+    mode: Option<AuthMode>,
+    state_dir: Option<&Path>,
+    warnings: &mut Vec<String>,
+) -> Option<StoreLocation> {
     let url = if reader.is_set("STORE_URL") {
         reader.read("STORE_URL", values::store)?
     } else {
         StoreUrl::Default
     };
+    if matches!(url, StoreUrl::Memory) && mode == Some(AuthMode::OAuth) {
+        warnings.push(
+            "STORE_URL is memory: every restart ends all sign-ins and connections.".to_owned(),
+        );
+    }
     Some(match url {
         StoreUrl::Memory => StoreLocation::Memory,
         StoreUrl::File(path) => StoreLocation::Sqlite(path),

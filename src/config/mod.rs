@@ -10,15 +10,17 @@ pub use documentation::{render_env_example, render_readme_table};
 pub use environment::Environment;
 pub use problem::{EXIT_CODE, Problem, Problems};
 pub use settings::{
-    Access, KeySource, LlmSettings, LocalKey, LogFormat, LogSettings, SessionKeys, Settings,
-    StoreLocation, SummarySettings,
+    Access, KeySource, LlmSettings, LocalKey, LogFormat, LogSettings, OAuthSettings, SessionKeys,
+    Settings, StoreLocation, SummarySettings,
 };
 pub use state::Prepared;
 pub use variables::{Fallback, VARIABLES, Variable};
 
 mod cli;
+mod clients;
 mod documentation;
 mod environment;
+mod exposure;
 mod load;
 mod problem;
 mod reader;

@@ -9,15 +9,17 @@ use crate::domain::{AuthMode, Secret};
 /// Complete and sound settings.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Where to listen; a loopback address.
+    /// Where to listen; a loopback address, but for `oauth` mode.
     pub listen: SocketAddr,
     /// The origin under which the server is reached: no path, query, fragment or user.
     pub public_base_url: Url,
     /// Who the caller is taken to be.
     pub auth_mode: AuthMode,
+    /// What the operator adds for the authorization server; there in `oauth` mode only.
+    pub oauth: Option<OAuthSettings>,
     /// How GitHub is read.
     pub access: Access,
-    /// Where the keys for cookies and sealed state come from.
+    /// Where the keys for cookies and sealed state come from; in `oauth` mode always given.
     pub session_secret: KeySource<SessionKeys>,
     /// The key of `single-user` mode.
     pub local_key: LocalKey,
@@ -60,6 +62,17 @@ pub enum Access {
     },
 }
 
+/// What the operator adds to the lists that the authorization server ships with.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OAuthSettings {
+    /// Further redirect URIs, compared as text. None is plain http, has a fragment or a user, or
+    /// leads back to this server.
+    pub redirect_uris: Vec<String>,
+    /// Further origins whose client-id documents are read, serialized as a browser writes them:
+    /// https with a name, or, for development, http on this machine.
+    pub client_id_origins: Vec<String>,
+}
+
 /// A key that was given, or one that is kept in a file and made when it is missing.
 #[derive(Debug, Clone)]
 pub enum KeySource<K> {
@@ -81,8 +94,8 @@ pub struct SessionKeys {
 /// What a caller must present in `single-user` mode.
 #[derive(Debug, Clone)]
 pub enum LocalKey {
-    /// Nothing: every program of this machine may call. Also in `session` mode, where a session or
-    /// handle is the credential.
+    /// Nothing: every program of this machine may call. Also in the other modes, where a session,
+    /// a handle or an access token is the credential.
     Off,
     /// This key.
     Required(KeySource<Secret>),

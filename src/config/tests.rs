@@ -5,9 +5,12 @@ use secrecy::ExposeSecret as _;
 use super::*;
 use crate::domain::AuthMode;
 
+mod deployment;
 mod files;
+mod oauth;
 
 const SECRET: &str = "an-old-secret-of-at-least-32-bytes";
+const CANARY: &str = "canary0123456789canary0123456789";
 const NEW_SECRET: &str = "a-newer-secret-of-at-least-32-bytes";
 
 /// Settings that are sound, with one person's token.
@@ -142,6 +145,7 @@ fn each_bad_value_is_a_problem_of_its_variable() {
                 "http://127.0.0.1:3000?x=1",
                 "http://127.0.0.1:3000#x",
                 "http://user@127.0.0.1:3000",
+                "http://prs.example",
                 "http://user:pw@127.0.0.1:3000",
                 "http:///127.0.0.1",
                 "http:\\\\127.0.0.1",
@@ -153,7 +157,7 @@ fn each_bad_value_is_a_problem_of_its_variable() {
             ],
         ),
         ("RENDER_EXTERNAL_URL", &["https://app.onrender.com"]),
-        ("AUTH_MODE", &["oauth", "Session", "none"]),
+        ("AUTH_MODE", &["OAuth", "Session", "none"]),
         ("SESSION_SECRET", &["short", "an-old-secret-of-at-least-32-bytes,", ","]),
         ("LOCAL_KEY", &["OFF", "short", "thirty-two characters with spaces"]),
         ("STORE_URL", &["redis://127.0.0.1", "sqlite://host/x", "sqlite:/x?mode=ro", "store.db"]),
@@ -245,19 +249,22 @@ fn what_is_set_for_nothing_is_said() {
 /// A canary in every variable, sound or not: it shows up nowhere.
 #[test]
 fn no_value_of_a_secret_is_ever_shown() {
-    const CANARY: &str = "canary0123456789canary0123456789";
     for base in [token(), scalekit()] {
-        for variable in VARIABLES {
-            let others = base.iter().filter(|(name, _)| *name != variable.name);
-            let pairs = others.copied().chain([(variable.name, CANARY)]);
-            let environment = Environment::of(pairs);
-            let shown = match load(&environment) {
-                Ok(settings) if variable.secret => format!("{settings:?}"),
-                Ok(settings) => settings.warnings.join("\n"),
-                Err(problems) => format!("{problems} {problems:?}"),
-            };
-            assert!(!shown.contains("canary"), "{}: {shown}", variable.name);
-            assert!(!format!("{environment:?}").contains("canary"));
-        }
+        no_canary_is_shown(&base);
+    }
+}
+
+fn no_canary_is_shown(base: &Pairs) {
+    for variable in VARIABLES {
+        let others = base.iter().filter(|(name, _)| *name != variable.name);
+        let pairs = others.copied().chain([(variable.name, CANARY)]);
+        let environment = Environment::of(pairs);
+        let shown = match load(&environment) {
+            Ok(settings) if variable.secret => format!("{settings:?}"),
+            Ok(settings) => settings.warnings.join("\n"),
+            Err(problems) => format!("{problems} {problems:?}"),
+        };
+        assert!(!shown.contains("canary"), "{}: {shown}", variable.name);
+        assert!(!format!("{environment:?}").contains("canary"));
     }
 }

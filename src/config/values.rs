@@ -25,9 +25,6 @@ const MIN_SECRET_BYTES: usize = 32;
 pub(super) type Wrong = (String, String);
 pub(super) type Parsed<T> = Result<T, Wrong>;
 
-const ONLY_LOOPBACK: &str = "This version serves the machine it runs on only; serving others needs \
-                             a mode that proves who is calling, which it does not have yet.";
-
 pub(super) fn wrong<T>(wrong: impl Into<String>, cure: impl Into<String>) -> Parsed<T> {
     Err((wrong.into(), cure.into()))
 }
@@ -63,28 +60,22 @@ pub(super) fn secret(text: &str) -> Parsed<Secret> {
     Ok(Secret::from(text))
 }
 
-pub(super) fn loopback_address(text: &str) -> Parsed<IpAddr> {
+pub(super) fn ip_address(text: &str) -> Parsed<IpAddr> {
     let bare = text.strip_prefix('[').and_then(|it| it.strip_suffix(']')).unwrap_or(text);
     let address = match bare {
         "localhost" => Ok(IpAddr::V4(Ipv4Addr::LOCALHOST)),
         other => other.parse::<IpAddr>(),
     };
     match address {
-        Ok(address) if address.is_loopback() => Ok(address),
-        Ok(_) => wrong("is not a loopback address", format!("Set 127.0.0.1. {ONLY_LOOPBACK}")),
-        Err(_) => wrong("is not an address", "Set 127.0.0.1 or ::1."),
+        Ok(address) => Ok(address),
+        Err(_) => wrong("is not an address", "Set 127.0.0.1 or ::1; in oauth mode also 0.0.0.0."),
     }
 }
 
 /// The origin of the server itself.
 pub(super) fn public_origin(text: &str) -> Parsed<Url> {
     let url = origin(text)?;
-    if !is_loopback(&url) {
-        return wrong(
-            "is not a loopback origin",
-            format!("Set http://127.0.0.1:PORT, or leave it unset. {ONLY_LOOPBACK}"),
-        );
-    }
+    require_tls(&url)?;
     Ok(url)
 }
 
@@ -129,7 +120,7 @@ fn address(text: &str, cure: &str, is_fine: impl FnOnce(&Url) -> bool) -> Parsed
     Ok(url)
 }
 
-fn origin(text: &str) -> Parsed<Url> {
+pub(super) fn origin(text: &str) -> Parsed<Url> {
     let cure = "Set scheme, host and port, and nothing else: https://example.com or \
                 http://127.0.0.1:3000.";
     let Some(url) = web_url(text) else { return wrong("is not an origin", cure) };
@@ -153,7 +144,7 @@ fn web_url(text: &str) -> Option<Url> {
     (matches!(url.scheme(), "http" | "https") && url.has_host()).then_some(url)
 }
 
-fn has_user(url: &Url) -> bool {
+pub(super) fn has_user(url: &Url) -> bool {
     !url.username().is_empty() || url.password().is_some()
 }
 
@@ -168,8 +159,8 @@ pub(super) fn auth_mode(text: &str) -> Parsed<AuthMode> {
     match text {
         "session" => Ok(AuthMode::Session),
         "single-user" => Ok(AuthMode::SingleUser),
-        "oauth" => wrong("names a mode that this version does not have", ONLY_LOOPBACK),
-        _ => wrong("is not a mode", "Set session or single-user, or leave it unset."),
+        "oauth" => Ok(AuthMode::OAuth),
+        _ => wrong("is not a mode", "Set session, single-user or oauth, or leave it unset."),
     }
 }
 

@@ -30,6 +30,7 @@ const GITHUB: &str = "GitHub, each person with their own account";
 const TOKEN: &str = "GitHub, with one token on your own machine";
 const LLM: &str = "The language model";
 const SERVER: &str = "The server";
+const OAUTH: &str = "Signing in (oauth mode)";
 const SUMMARIES: &str = "Summaries";
 const LOGS: &str = "Logs";
 
@@ -89,24 +90,33 @@ pub const VARIABLES: &[Variable] = &[
         "How many tokens, read and written, each caller may cost in a day (UTC); beyond it they get extracts. From 1000.",
     ),
     plain(SERVER, "PORT", Fallback::Value("3000"), "The port to listen on."),
-    plain(SERVER, "HOST", Fallback::Value("127.0.0.1"), "The loopback address to listen on."),
+    plain(
+        SERVER,
+        "HOST",
+        Fallback::Value("127.0.0.1"),
+        "The address to listen on: a loopback address, but in `oauth` mode any (`0.0.0.0` in a container).",
+    ),
     plain(
         SERVER,
         "PUBLIC_BASE_URL",
         Fallback::Described("`RENDER_EXTERNAL_URL`, else `http://127.0.0.1:PORT`"),
-        "The origin under which browsers and agents reach the server: scheme, host and port, nothing behind them.",
+        "The origin under which browsers and agents reach the server: scheme, host and port, nothing behind them. Every link is made from it, no header of a proxy is. `https://`, but for this machine's own loopback names.",
     ),
     plain(SERVER, "RENDER_EXTERNAL_URL", Fallback::Described("none"), "Set by Render, not by you."),
     plain(
         SERVER,
         "AUTH_MODE",
-        Fallback::Described("`single-user` with `GITHUB_TOKEN`, else `session`"),
-        "Who the caller is: `session` (each MCP session its own person) or `single-user` (one person for the machine, behind a local key).",
+        Fallback::Described(
+            "`single-user` with `GITHUB_TOKEN`, `oauth` when `PUBLIC_BASE_URL` is https, else `session`",
+        ),
+        "Who the caller is: `session` (each MCP session its own person; this machine only), `single-user` (one person for the machine, behind a local key) or `oauth` (the GitHub user who signed in; the only mode in which others may reach the server).",
     ),
     secret(
         SERVER,
         "SESSION_SECRET",
-        Fallback::Described("made at the first start and kept in `STATE_DIR`"),
+        Fallback::Described(
+            "made at the first start and kept in `STATE_DIR`; required in `oauth` mode",
+        ),
         "Signs cookies and sealed state; 32 bytes or more. To rotate, write `new,old`: the first signs, all are accepted.",
     ),
     secret(
@@ -132,6 +142,18 @@ pub const VARIABLES: &[Variable] = &[
         "STORE_URL",
         Fallback::Described("`sqlite:` in `STATE_DIR`"),
         "Where connections are kept: `sqlite:` followed by a path, or `memory:` (gone after a restart).",
+    ),
+    plain(
+        OAUTH,
+        "OAUTH_REDIRECT_URIS",
+        Fallback::Described("none"),
+        "Redirect URIs of MCP hosts besides the known ones, compared exactly, separated by commas or spaces: `https://…`, or a program's own scheme such as `com.example.app://callback`. Loopback addresses are always allowed.",
+    ),
+    plain(
+        OAUTH,
+        "OAUTH_CLIENT_ID_ORIGINS",
+        Fallback::Described("none"),
+        "Origins besides the known ones at which MCP hosts publish a client-id metadata document, separated by commas or spaces. The server fetches from no others.",
     ),
     plain(
         SUMMARIES,

@@ -11,6 +11,9 @@ pub enum AuthMode {
     Session,
     /// One principal for the machine.
     SingleUser,
+    /// The person is the verified GitHub user behind an access token of this server's own.
+    #[serde(rename = "oauth")]
+    OAuth,
 }
 
 impl AuthMode {
@@ -19,6 +22,7 @@ impl AuthMode {
         match self {
             Self::Session => "session",
             Self::SingleUser => "single-user",
+            Self::OAuth => "oauth",
         }
     }
 }
@@ -43,4 +47,16 @@ pub struct GitHubAccount {
     pub id: u64,
     /// The name after the `@`; its owner may change it.
     pub login: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mode_is_written_as_in_the_setting() {
+        for mode in [AuthMode::Session, AuthMode::SingleUser, AuthMode::OAuth] {
+            assert_eq!(serde_json::to_value(mode).unwrap(), mode.slug());
+        }
+    }
 }

@@ -100,6 +100,10 @@ failure_codes! {
     BrowserMismatch = "browser_mismatch", User, 403,
         agent: "Call connect_github for a new link and ask the user to open it and finish in one browser.",
         human: "Ask your assistant for a new link, and finish in the browser where you open it.";
+    /// Another GitHub account came back than the one that the person is.
+    AccountMismatch = "account_mismatch", User, 403,
+        agent: "Tell the user which account came, and ask them to open a new link (connect_github) signed in to GitHub as themselves.",
+        human: "Sign in to GitHub as yourself, then ask your assistant for a new link.";
     /// The person, or GitHub, said no.
     AuthorizationDeclined = "authorization_declined", User, 403,
         agent: "Tell the user that the connection was declined. Call connect_github only if they ask for it.",
@@ -162,8 +166,8 @@ failure_codes! {
         human: "Wait a moment, then try again.";
     /// The request does not prove who is calling.
     Unauthenticated = "unauthenticated", Caller, 401,
-        agent: "Configure the key that the server printed when it started as a Bearer token.",
-        human: "Use the configuration that the server printed when it started.";
+        agent: "Sign in through the client's own OAuth flow or, on a machine of one person, configure the local key as a Bearer token.",
+        human: "Sign in again, or use the configuration that the server printed when it started.";
     /// A guard refused the request before anything was looked at.
     Forbidden = "forbidden", Caller, 403,
         agent: "Call the server by the address in PUBLIC_BASE_URL, without a proxy in between.",

@@ -141,7 +141,7 @@ fn form(shown: &ConnectPage, pages: &Pages) -> Markup {
 }
 
 /// The answer to the button: a page, because a POST must not redirect off this origin.
-fn onward(step: &AuthorizationStep) -> Markup {
+pub(super) fn onward(step: &AuthorizationStep) -> Markup {
     let link = step.link.as_str();
     page::layout_with_refresh(
         "On to GitHub",

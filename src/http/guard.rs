@@ -4,6 +4,12 @@
 //! machine is refused: foreign `Host` names (DNS rebinding), forwarding headers and HTTP/1.0 (a
 //! bare reverse proxy). `/mcp` also refuses foreign origins, and requests that a browser marks as
 //! coming from another site, because GET carries no `Origin`.
+//!
+//! In public the trust lies in tokens, and a proxy with TLS in front is expected. What it adds
+//! (forwarding headers, HTTP/1.0) is let through and never used; it must pass on the `Host` that
+//! the client sent, which is the public origin's and nothing else. `/token`, `/register`, `/revoke`
+//! and `/.well-known/*` are called by pages of any origin: they carry no cookie, and their routes
+//! answer CORS themselves.
 
 use std::sync::Arc;
 
@@ -27,11 +33,24 @@ const PROBES: [&str; 2] = ["/healthz", "/readyz"];
 
 const MCP: &str = "/mcp";
 
+/// Browsers forget it after a year without a visit. Without subdomains: they may be another's.
+const HSTS: &str = "max-age=31536000";
+
 /// What the guard must know of the settings.
 #[derive(Debug, Clone)]
 pub struct Guard {
+    reach: Reach,
     public_base_url: Url,
     allowed_origins: Arc<Vec<String>>,
+}
+
+/// From where requests may come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    /// From this machine, without anything in between.
+    Loopback,
+    /// From everywhere, under the one public name.
+    Public,
 }
 
 impl Guard {
@@ -39,7 +58,14 @@ impl Guard {
     ///
     /// `allowed_origins` are further origins whose pages may call `/mcp`, as browsers write them.
     pub fn loopback(public_base_url: Url, allowed_origins: Vec<String>) -> Self {
-        Self { public_base_url, allowed_origins: Arc::new(allowed_origins) }
+        Self { reach: Reach::Loopback, public_base_url, allowed_origins: Arc::new(allowed_origins) }
+    }
+
+    /// A guard for `oauth` mode, wherever it is served.
+    ///
+    /// `allowed_origins` as for [`Guard::loopback`].
+    pub fn public(public_base_url: Url, allowed_origins: Vec<String>) -> Self {
+        Self { reach: Reach::Public, public_base_url, allowed_origins: Arc::new(allowed_origins) }
     }
 
     fn admit(&self, request: &Request) -> Result<()> {
@@ -47,20 +73,21 @@ impl Guard {
         if PROBES.contains(&path) {
             return Ok(());
         }
-        self.admit_host(request.uri(), request.headers())?;
-        admit_direct(request)?;
+        match self.reach {
+            Reach::Loopback => {
+                self.admit_loopback_host(request.uri(), request.headers())?;
+                admit_direct(request)?;
+            }
+            Reach::Public => self.admit_public_host(request.uri(), request.headers())?,
+        }
         if path == MCP {
             self.admit_origin(request.headers())?;
         }
         Ok(())
     }
 
-    fn admit_host(&self, uri: &Uri, headers: &HeaderMap) -> Result<()> {
-        let mut hosts = headers.get_all(header::HOST).iter();
-        let host = match (hosts.next(), hosts.next()) {
-            (Some(host), None) => host.to_str().unwrap_or_default(),
-            _ => "",
-        };
+    fn admit_loopback_host(&self, uri: &Uri, headers: &HeaderMap) -> Result<()> {
+        let host = only_host(headers).unwrap_or_default();
         let stated = uri.authority().map(axum::http::uri::Authority::as_str);
         if self.is_own(host) && stated.is_none_or(|authority| self.is_own(authority)) {
             return Ok(());
@@ -70,6 +97,38 @@ impl Guard {
             "This server answers only to this machine's loopback names (localhost, 127.0.0.1, \
              [::1]).",
         ))
+    }
+
+    /// The target must be a plain path: a second host in the request line is one that a proxy in
+    /// front and this server may weigh differently.
+    fn admit_public_host(&self, uri: &Uri, headers: &HeaderMap) -> Result<()> {
+        let is_plain = uri.authority().is_none() && uri.scheme().is_none();
+        if is_plain && only_host(headers).is_some_and(|host| self.is_public(host)) {
+            return Ok(());
+        }
+        Err(Failure::new(
+            FailureCode::Forbidden,
+            format!(
+                "This server answers only as {}. A proxy in front of it must pass on the Host \
+                 header that it received.",
+                self.public_base_url.origin().ascii_serialization()
+            ),
+        ))
+    }
+
+    /// The authority of the public origin; the scheme's default port may be written or not.
+    fn is_public(&self, authority: &str) -> bool {
+        let own = self.public_base_url.host_str().unwrap_or_default();
+        let rest = match authority.split_at_checked(own.len()) {
+            Some((name, rest)) if name.eq_ignore_ascii_case(own) => rest,
+            _ => return false,
+        };
+        let port = self.public_base_url.port_or_known_default();
+        match rest.strip_prefix(':') {
+            Some(written) => port.is_some_and(|port| written == port.to_string()),
+            // `Url` has no port where it is the scheme's default.
+            None => rest.is_empty() && self.public_base_url.port().is_none(),
+        }
     }
 
     /// A loopback name, with any port: containers publish other ports than they listen on.
@@ -108,8 +167,11 @@ impl Guard {
     }
 
     /// Where a page asked for under another loopback name is to be found: `127.0.0.1`'s cookies
-    /// are not `localhost`'s, so all pages live under one name.
+    /// are not `localhost`'s, so all pages live under one name. In public there is no other name.
     fn canonical(&self, request: &Request) -> Option<Url> {
+        if self.reach == Reach::Public {
+            return None;
+        }
         let path = request.uri().path();
         let is_page = request.method() == Method::GET && path != MCP && !PROBES.contains(&path);
         let host = request.headers().get(header::HOST)?.to_str().ok()?;
@@ -124,6 +186,39 @@ impl Guard {
             url.set_query(request.uri().query());
             url
         })
+    }
+
+    /// Whether browsers shall insist on https from now on. Not for a loopback name: that would cut
+    /// off every other program of the machine that serves plain http under it.
+    fn insists_on_tls(&self) -> bool {
+        let is_loopback = match self.public_base_url.host() {
+            Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+            Some(Host::Ipv4(address)) => address.is_loopback(),
+            Some(Host::Ipv6(address)) => address.is_loopback(),
+            None => true,
+        };
+        self.public_base_url.scheme() == "https" && !is_loopback
+    }
+
+    fn protect(&self, headers: &mut HeaderMap) {
+        for (name, value) in SECURITY_HEADERS {
+            headers.entry(HeaderName::from_static(name)).or_insert(HeaderValue::from_static(value));
+        }
+        if let Ok(policy) = HeaderValue::from_str(&CONTENT_SECURITY_POLICY) {
+            headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(policy);
+        }
+        if self.insists_on_tls() {
+            headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static(HSTS));
+        }
+    }
+}
+
+/// The value of `Host`, if it was sent once.
+fn only_host(headers: &HeaderMap) -> Option<&str> {
+    let mut hosts = headers.get_all(header::HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (Some(host), None) => host.to_str().ok(),
+        _ => None,
     }
 }
 
@@ -154,15 +249,7 @@ pub async fn stand(State(guard): State<Guard>, request: Request, next: Next) -> 
             None => next.run(request).await,
         },
     };
-    for (name, value) in SECURITY_HEADERS {
-        response
-            .headers_mut()
-            .entry(HeaderName::from_static(name))
-            .or_insert(HeaderValue::from_static(value));
-    }
-    if let Ok(policy) = HeaderValue::from_str(&CONTENT_SECURITY_POLICY) {
-        response.headers_mut().entry(header::CONTENT_SECURITY_POLICY).or_insert(policy);
-    }
+    guard.protect(response.headers_mut());
     response
 }
 
@@ -177,96 +264,4 @@ const SECURITY_HEADERS: [(&str, &str); 5] = [
 ];
 
 #[cfg(test)]
-mod tests {
-    use axum::body::Body;
-
-    use super::*;
-
-    fn guard() -> Guard {
-        Guard::loopback(
-            Url::parse("http://127.0.0.1:3000").unwrap(),
-            vec!["http://good.example".into()],
-        )
-    }
-
-    fn request(uri: &str, headers: &[(&str, &str)]) -> Request {
-        let mut request = axum::http::Request::builder().uri(uri);
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        request.body(Body::empty()).unwrap()
-    }
-
-    #[test]
-    fn hosts() {
-        let rows = [
-            ("127.0.0.1:3000", true),
-            ("LOCALHOST:8080", true),
-            ("localhost", true),
-            ("[::1]:3000", true),
-            ("localhost.", false),
-            ("localhost.:3000", false),
-            ("0.0.0.0:3000", false),
-            ("127.0.0.1.nip.io", false),
-            ("[::ffff:127.0.0.1]", false),
-            ("evil.example", false),
-            ("localhost:evil", false),
-            ("user@localhost", false),
-            ("", false),
-        ];
-        for (host, admitted) in rows {
-            let verdict = guard().admit(&request("/mcp", &[("host", host)]));
-            assert_eq!(verdict.is_ok(), admitted, "{host}");
-        }
-        let two = [("host", "localhost"), ("host", "localhost")];
-        assert!(guard().admit(&request("/mcp", &two)).is_err());
-        let absolute = request("http://evil.example/mcp", &[("host", "localhost")]);
-        assert!(guard().admit(&absolute).is_err());
-        assert!(guard().admit(&request("/healthz", &[("host", "10.0.0.7")])).is_ok());
-    }
-
-    #[test]
-    fn origins() {
-        let rows: [(&[(&str, &str)], bool); 7] = [
-            (&[], true),
-            (&[("origin", "http://127.0.0.1:3000")], true),
-            (&[("origin", "http://good.example"), ("sec-fetch-site", "cross-site")], true),
-            (&[("origin", "http://evil.example")], false),
-            (&[("origin", "null")], false),
-            (&[("sec-fetch-site", "cross-site")], false),
-            (&[("sec-fetch-site", "same-site")], false),
-        ];
-        for (headers, admitted) in rows {
-            let headers = [&[("host", "localhost")], headers].concat();
-            assert_eq!(guard().admit(&request("/mcp", &headers)).is_ok(), admitted, "{headers:?}");
-        }
-    }
-
-    #[test]
-    fn proxies() {
-        for header in [
-            "forwarded",
-            "via",
-            "x-real-ip",
-            "x-forwarded-for",
-            "x-forwarded-host",
-            "x-forwarded-prefix",
-            "cf-connecting-ip",
-            "cf-ray",
-        ] {
-            let sent = [("host", "127.0.0.1"), (header, "x")];
-            assert!(guard().admit(&request("/connect/x", &sent)).is_err(), "{header}");
-        }
-        let mut old = request("/mcp", &[("host", "127.0.0.1")]);
-        *old.version_mut() = Version::HTTP_10;
-        assert!(guard().admit(&old).is_err());
-    }
-
-    #[test]
-    fn pages_live_under_one_name() {
-        let other = guard().canonical(&request("/connect/x?a=b", &[("host", "localhost:3000")]));
-        assert_eq!(other.unwrap().as_str(), "http://127.0.0.1:3000/connect/x?a=b");
-        assert!(guard().canonical(&request("/connect/x", &[("host", "127.0.0.1:9")])).is_none());
-        assert!(guard().canonical(&request("/mcp", &[("host", "localhost")])).is_none());
-    }
-}
+mod tests;

@@ -2,40 +2,49 @@
 
 use axum::extract::State;
 use maud::{Markup, html};
+use url::Url;
 
 use super::{Pages, page};
 use crate::domain::AuthMode;
 
-/// GET `/`.
+/// GET `/` in the loopback modes.
 pub(super) async fn show(State(pages): State<Pages>) -> Markup {
-    let mut mcp = pages.settings.public_base_url.clone();
-    mcp.set_path("/mcp");
-    let mcp = mcp.as_str();
+    let behind_key = pages.settings.mode == AuthMode::SingleUser;
     page::layout(
         "Pull requests worth reading",
         &html! {
-            h1 { "pr-summarizer" }
-            p {
-                "Ask your assistant about a GitHub repository: this MCP server reads its \
-                 most-discussed open pull requests with your own GitHub account."
-            }
-            h2 { "Its address" }
-            pre { code { (mcp) } }
-            @if pages.settings.mode == AuthMode::SingleUser {
-                p {
-                    "Hosts must send the header " code { "Authorization: Bearer KEY" } ", unless \
-                     the local key is off. The server shows the key at its start and keeps it in \
-                     its state folder."
-                }
-            }
-            h2 { "In your host" }
-            @for (host, snippet) in snippets(mcp) {
-                p { (host) }
-                pre { code { (snippet) } }
-            }
+            (about(&pages.settings.public_base_url, behind_key))
             p.small { "Who is asking: " code { (pages.settings.mode.slug()) } " (AUTH_MODE)" }
         },
     )
+}
+
+/// What this server is and how a host finds it; `behind_key`: with the key of `single-user` mode.
+pub(super) fn about(public_base_url: &Url, behind_key: bool) -> Markup {
+    let mut mcp = public_base_url.clone();
+    mcp.set_path("/mcp");
+    let mcp = mcp.as_str();
+    html! {
+        h1 { "pr-summarizer" }
+        p {
+            "Ask your assistant about a GitHub repository: this MCP server reads its \
+             most-discussed open pull requests with your own GitHub account."
+        }
+        h2 { "Its address" }
+        pre { code { (mcp) } }
+        @if behind_key {
+            p {
+                "Hosts must send the header " code { "Authorization: Bearer KEY" } ", unless \
+                 the local key is off. The server shows the key at its start and keeps it in \
+                 its state folder."
+            }
+        }
+        h2 { "In your host" }
+        @for (host, snippet) in snippets(mcp) {
+            p { (host) }
+            pre { code { (snippet) } }
+        }
+    }
 }
 
 /// What to write where.

@@ -10,7 +10,9 @@ mod connect;
 pub mod guard;
 mod health;
 mod home;
+mod oauth;
 mod page;
+mod person;
 mod problem;
 mod verify;
 
@@ -32,6 +34,7 @@ pub use problem::failure_response;
 use crate::{
     domain::{AuthMode, Clock, Entropy, Failure, FailureCode},
     identity::AccountLinking,
+    oauth::AuthorizationServer,
 };
 
 /// How long a page may wait for Scalekit and GitHub.
@@ -54,26 +57,40 @@ pub struct HttpSettings {
 pub(crate) struct Pages {
     pub(crate) settings: Arc<HttpSettings>,
     pub(crate) linking: AccountLinking,
+    pub(crate) authorization: Option<AuthorizationServer>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
 }
 
-/// The routes of the side door.
+/// The routes of the side door. With an authorization server (`oauth` mode), its routes and the
+/// person's page too.
 pub fn router(
     settings: HttpSettings,
     linking: AccountLinking,
+    authorization: Option<AuthorizationServer>,
     readiness: Readiness,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
 ) -> Router {
-    let pages = Pages { settings: Arc::new(settings), linking, clock, entropy };
+    let pages = Pages {
+        settings: Arc::new(settings),
+        linking,
+        authorization: authorization.clone(),
+        clock,
+        entropy,
+    };
+    let home = match authorization {
+        None => Router::new().route("/", get(home::show)).with_state(pages.clone()),
+        Some(server) => oauth::router(server.clone(), pages.clone())
+            .merge(person::router(server, pages.clone())),
+    };
     Router::new()
-        .route("/", get(home::show))
         .route("/connect/{flow}", get(connect::show).post(connect::press))
         .route("/user/verify", head(method_not_allowed).get(verify::callback))
         .route("/connected", get(verify::connected).post(verify::disconnect))
         .layer(DefaultBodyLimit::max(LONGEST_FORM))
         .with_state(pages)
+        .merge(home)
         .merge(health::router(readiness))
         // Browsers ask for it unasked; there is no picture.
         .route("/favicon.ico", get(|| async { StatusCode::NO_CONTENT }))

@@ -11,12 +11,15 @@ use maud::html;
 use super::{
     PAGE_DEADLINE, Pages,
     browser_request::{Browser, admit_form, admit_navigation, not_from_our_page, parameter},
-    page,
+    oauth, page,
     problem::failure_response,
 };
 use crate::{
     domain::{Failure, failure::Result},
-    identity::linking::Callback,
+    identity::{
+        BrowserCookie,
+        linking::{Callback, Completed, Interrupted},
+    },
     upstream::Call,
 };
 
@@ -41,12 +44,42 @@ pub(super) async fn callback(
         };
         let browser = Browser::of(&headers, &pages)?;
         let call = Call::within(PAGE_DEADLINE);
-        pages.linking.complete(&callback, browser.cookie.as_ref(), &call).await
+        let completed = pages.linking.complete(&callback, browser.cookie.as_ref(), &call).await?;
+        Ok(went_on(&pages, completed, browser.cookie.as_ref()).await?)
     };
     match completed.await {
-        Ok(_) => Redirect::to("/connected").into_response(),
-        Err(failure) => failure_response(&failure, &headers),
+        Ok(response) => response,
+        Err(interrupted) => explain(&pages, interrupted, &headers).await,
     }
+}
+
+/// A linked account ends here; an identified person goes on to where they came from.
+async fn went_on(
+    pages: &Pages,
+    completed: Completed,
+    browser: Option<&BrowserCookie>,
+) -> Result<Response> {
+    let (Some(identified), Some(server)) = (completed.identified, &pages.authorization) else {
+        return Ok(Redirect::to("/connected").into_response());
+    };
+    if let Some(cookie) = browser {
+        pages.linking.sign_in(&identified.person, cookie).await?;
+    }
+    server.grants().remember(&identified.person).await?;
+    if identified.continuation.is_empty() {
+        return Ok(Redirect::to("/").into_response());
+    }
+    oauth::granted(server, &identified).await
+}
+
+async fn explain(pages: &Pages, interrupted: Interrupted, headers: &HeaderMap) -> Response {
+    if let (Some(server), Some(continuation)) = (&pages.authorization, &interrupted.continuation)
+        && !continuation.is_empty()
+        && let Some(page) = oauth::declined(server, continuation, &interrupted.failure).await
+    {
+        return page;
+    }
+    failure_response(&interrupted.failure, headers)
 }
 
 /// GET `/connected`: whose account this browser connected last.

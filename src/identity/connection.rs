@@ -37,7 +37,8 @@ impl ConnectionRecord {
     pub fn retention(mode: AuthMode) -> Duration {
         match mode {
             AuthMode::Session => Duration::hours(24),
-            AuthMode::SingleUser => Duration::days(365),
+            // In `oauth` mode the person's tokens decide how long; the sweeper ends it with them.
+            AuthMode::SingleUser | AuthMode::OAuth => Duration::days(365),
         }
     }
 
@@ -61,11 +62,16 @@ impl Record for ConnectionRecord {
 pub struct BrowserRecord {
     /// At most [`BrowserRecord::MOST`].
     pub connections: Vec<UserId>,
+    /// Who is signed in to the person's page from this browser, and until when (`oauth` mode).
+    #[serde(default)]
+    pub signed_in: Option<(PrincipalId, Timestamp)>,
 }
 
 impl BrowserRecord {
     /// How many connections a browser is remembered for.
     pub const MOST: usize = 5;
+    /// How long a person stays signed in.
+    pub const SIGNED_IN: Duration = Duration::hours(12);
     /// How long it is remembered after its last use.
     pub const RETENTION: Duration = Duration::days(7);
 

@@ -1,5 +1,7 @@
 //! One attempt to link a GitHub account.
 
+use std::{borrow::Cow, fmt};
+
 use chrono::Duration;
 use serde::{Deserialize, Serialize};
 
@@ -20,8 +22,10 @@ pub const MOST_PRESSES: u8 = 5;
 pub struct Flow {
     /// Which.
     pub id: FlowId,
-    /// Who asked for it.
-    pub principal: PrincipalId,
+    /// Whose it is; `None` as long as it is to find out who the person is.
+    pub principal: Option<PrincipalId>,
+    /// Which account it accepts, and what comes of it.
+    pub purpose: FlowPurpose,
     /// Minted for this flow alone and never used again: Scalekit's `auth_request_id` is not bound
     /// to a flow, so two flows must never share an identifier.
     pub user: UserId,
@@ -31,6 +35,34 @@ pub struct Flow {
     pub created_at: Timestamp,
     /// How far it has come.
     pub phase: Phase,
+}
+
+/// Which account a flow accepts, and what comes of it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FlowPurpose {
+    /// Whatever account comes becomes its principal's (this machine is one trust domain).
+    Link,
+    /// The account that its principal is, again; any other is refused.
+    Repair {
+        /// GitHub's number for it.
+        github_id: u64,
+    },
+    /// The account that comes is the person; then this goes on.
+    Identify {
+        /// What goes on: an authorization request, or nothing but signing in. Opaque here.
+        continuation: String,
+    },
+}
+
+impl fmt::Debug for FlowPurpose {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A continuation holds the client's state.
+        f.write_str(match self {
+            Self::Link => "Link",
+            Self::Repair { .. } => "Repair",
+            Self::Identify { .. } => "Identify",
+        })
+    }
 }
 
 /// How far a flow has come. Only forward; every step is a compare-and-set.
@@ -71,7 +103,7 @@ pub enum Phase {
 }
 
 /// Why a flow ended without a connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Ending {
     /// Another browser came back than the one that started.
@@ -82,23 +114,45 @@ pub enum Ending {
     Refused,
     /// Time ran out.
     Expired,
+    /// Another GitHub account came than the one that this person is.
+    OtherAccount {
+        /// Which one came.
+        login: String,
+    },
+    /// The account became active without our verification, where that is not enough.
+    Unverified,
     /// Newer flows of the same principal, or a disconnect, took its place.
     Superseded,
 }
 
 impl Ending {
     /// The failure that tells it.
-    pub fn failure(self) -> FailureCode {
+    pub fn failure(&self) -> FailureCode {
         match self {
             Self::OtherBrowser | Self::Refused => FailureCode::BrowserMismatch,
+            Self::OtherAccount { .. } => FailureCode::AccountMismatch,
+            Self::Unverified => FailureCode::UnverifiedConnection,
             Self::Declined => FailureCode::AuthorizationDeclined,
             Self::Expired | Self::Superseded => FailureCode::AuthorizationExpired,
         }
     }
 
-    /// What happened, for the agent and the page.
-    pub fn sentence(self) -> &'static str {
+    /// A word for the log: no login.
+    pub fn slug(&self) -> &'static str {
         match self {
+            Self::OtherBrowser => "other_browser",
+            Self::Declined => "declined",
+            Self::Refused => "refused",
+            Self::Expired => "expired",
+            Self::OtherAccount { .. } => "other_account",
+            Self::Unverified => "unverified",
+            Self::Superseded => "superseded",
+        }
+    }
+
+    /// What happened, for the agent and the page.
+    pub fn sentence(&self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
             Self::OtherBrowser => {
                 "This connection was started in another browser. Nothing was connected."
             }
@@ -108,8 +162,18 @@ impl Ending {
                  connected."
             }
             Self::Expired => "The link was not used in time (15 minutes). Nothing was connected.",
+            Self::OtherAccount { login } => {
+                return Cow::Owned(format!(
+                    "GitHub came back as @{login}, which is another account than the one this \
+                     connection belongs to. Nothing was connected."
+                ));
+            }
+            Self::Unverified => {
+                "The Scalekit environment is in Scalekit-users-only mode, in which nobody can tell \
+                 whose browser linked an account. Nothing was connected."
+            }
             Self::Superseded => "A newer link has taken the place of this one.",
-        }
+        })
     }
 }
 

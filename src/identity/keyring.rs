@@ -22,6 +22,8 @@ pub enum Purpose {
     Csrf,
     /// Seals what an MCP client echoes back during an elicitation.
     RequestState,
+    /// Signs what a registered OAuth client is, into its `client_id`.
+    ClientId,
 }
 
 impl Purpose {
@@ -30,6 +32,7 @@ impl Purpose {
             Self::BrowserBinding => b"pr-summarizer/v1/browser-binding",
             Self::Csrf => b"pr-summarizer/v1/csrf",
             Self::RequestState => b"pr-summarizer/v1/request-state",
+            Self::ClientId => b"pr-summarizer/v1/client-id",
         }
     }
 }

@@ -44,6 +44,9 @@ pub struct PrincipalRecord {
     pub connection: Option<UserId>,
     /// Flows that have not ended, oldest first; at most [`PrincipalRecord::MOST_OPEN_FLOWS`].
     pub flows: Vec<FlowId>,
+    /// Which GitHub account this principal is, in `oauth` mode; its flows accept no other.
+    #[serde(default)]
+    pub github_id: Option<u64>,
     /// How its last flow ended without a connection, for its agent to be told.
     pub last_ending: Option<(Ending, Timestamp)>,
 }

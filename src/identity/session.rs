@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 use super::principal::{ClientName, Principal, key};
 use crate::{
     domain::{
-        AuthMode, Clock, ConnectionHandle, Entropy, PrincipalId, SessionId, Timestamp,
-        failure::Result, identifier::sha256_hex,
+        AuthMode, Clock, ConnectionHandle, Entropy, Failure, FailureCode, PrincipalId, SessionId,
+        Timestamp, failure::Result, identifier::sha256_hex,
     },
     store::{Record, Store, Versioned},
 };
@@ -134,13 +134,26 @@ impl Sessions {
         self.mode
     }
 
-    /// Opens a session for the program that sent `initialize`.
-    pub async fn open(&self, client: ClientName) -> Result<SessionId> {
+    /// Opens a session for the program that sent `initialize`: the token's person's, where there is
+    /// a token.
+    pub async fn open(
+        &self,
+        client: ClientName,
+        token_of: Option<&PrincipalId>,
+    ) -> Result<SessionId> {
         let id = SessionId::mint(&*self.entropy);
         let now = self.clock.now();
-        let principal = match self.mode {
-            AuthMode::Session => PrincipalId::mint(&*self.entropy),
-            AuthMode::SingleUser => self.machine(ClientName::default()).await?.id,
+        let principal = match (self.mode, token_of) {
+            (AuthMode::Session, _) => PrincipalId::mint(&*self.entropy),
+            (AuthMode::SingleUser, _) => self.machine(ClientName::default()).await?.id,
+            (AuthMode::OAuth, Some(principal)) => principal.clone(),
+            // Only a token says who a person is.
+            (AuthMode::OAuth, None) => {
+                return Err(Failure::new(
+                    FailureCode::Unauthenticated,
+                    "This request does not prove who is calling.",
+                ));
+            }
         };
         let record = SessionRecord { principal, client, created_at: now, last_used_at: now };
         self.store.insert(&self.key(&id.digest()), &record, now + IDLE).await?;
@@ -148,16 +161,27 @@ impl Sessions {
     }
 
     /// The principal of a session; `None` if it is unknown, expired or of another mode.
-    pub async fn find(&self, id: &SessionId) -> Result<Option<Principal>> {
+    /// A session of somebody else than the token's person is as unknown as any.
+    pub async fn find(
+        &self,
+        id: &SessionId,
+        token_of: Option<&PrincipalId>,
+    ) -> Result<Option<Principal>> {
         let key = self.key(&id.digest());
         let Some(found) = self.store.get::<SessionRecord>(&key).await? else { return Ok(None) };
+        if self.mode == AuthMode::OAuth && token_of != Some(&found.value.principal) {
+            return Ok(None);
+        }
         let client = found.value.client.clone();
         let id = self.touched(&key, found).await?;
         Ok(Some(Principal { id, client }))
     }
 
-    /// Ends a session; false if there was none.
-    pub async fn close(&self, id: &SessionId) -> Result<bool> {
+    /// Ends a session; false if there was none, or it is somebody else's.
+    pub async fn close(&self, id: &SessionId, token_of: Option<&PrincipalId>) -> Result<bool> {
+        if self.find(id, token_of).await?.is_none() {
+            return Ok(false);
+        }
         self.store.remove::<SessionRecord>(&self.key(&id.digest())).await
     }
 
@@ -195,6 +219,10 @@ impl Sessions {
         handle: &ConnectionHandle,
         client: ClientName,
     ) -> Result<Option<Principal>> {
+        // A person is proven by a token and by nothing else.
+        if self.mode == AuthMode::OAuth {
+            return Ok(None);
+        }
         let key = self.key(&handle.digest());
         let Some(found) = self.store.get::<HandleRecord>(&key).await? else { return Ok(None) };
         let id = self.touched(&key, found).await?;

@@ -96,7 +96,9 @@ impl Sweeper {
         match phase {
             // The pointer moves last; perhaps it has not moved yet.
             Phase::Done { connection, .. } => {
-                self.linking.point_if_open(principal, id, connection).await?;
+                if let Some(principal) = principal {
+                    self.linking.point_if_open(principal, id, connection).await?;
+                }
             }
             // Perhaps a crash came between its end and the deletion.
             Phase::Burned(_) => self.linking.delete_account_soon(user).await?,
@@ -104,7 +106,7 @@ impl Sweeper {
                 if flow.value.may_have_account() {
                     self.linking.delete_account_soon(user).await?;
                 }
-                self.linking.forget_flow(principal, id, Some(Ending::Expired)).await?;
+                self.linking.forget_flow(principal.as_ref(), id, Some(Ending::Expired)).await?;
             }
         }
         self.linking.store().remove_if::<Flow>(key, flow.version).await?;

@@ -5,6 +5,7 @@ use rmcp::{RoleServer, service::RequestContext};
 use crate::{
     domain::{ConnectionHandle, Failure, FailureCode, failure::Result},
     identity::{ClientName, Principal, Sessions},
+    oauth::GrantId,
 };
 
 /// What the door found out about who is calling. Travels in the request's extensions.
@@ -16,6 +17,8 @@ pub(super) enum Caller {
         principal: Principal,
         /// The digest of the session's id, for cancellations.
         session: Option<String>,
+        /// By which grant, where an access token was shown.
+        grant: Option<GrantId>,
     },
     /// A client without sessions: only a handle tells who it is.
     Sessionless,
@@ -41,6 +44,14 @@ impl Caller {
     pub(super) fn session(&self) -> Option<&str> {
         match self {
             Self::Known { session, .. } => session.as_deref(),
+            Self::Sessionless => None,
+        }
+    }
+
+    /// The grant of the access token that was shown.
+    pub(super) fn grant(&self) -> Option<&GrantId> {
+        match self {
+            Self::Known { grant, .. } => grant.as_ref(),
             Self::Sessionless => None,
         }
     }
@@ -81,7 +92,7 @@ impl Caller {
 pub(super) fn client_name(caller: &Caller, context: &RequestContext<RoleServer>) -> ClientName {
     match caller {
         // The SDK serves sessions statelessly and would report itself here.
-        Caller::Known { principal, session: Some(_) } => principal.client.clone(),
+        Caller::Known { principal, session: Some(_), .. } => principal.client.clone(),
         _ => context
             .client_info()
             .map(|info| ClientName::claimed(info.title.as_deref().unwrap_or(&info.name)))

@@ -18,10 +18,14 @@ use rmcp::model::{ErrorCode, InitializeRequestParams, RequestId};
 use serde_json::{Value, json};
 
 use self::message::Message;
-use super::{RunningCalls, caller::Caller, local_key};
+use super::{
+    RunningCalls,
+    caller::Caller,
+    entrance::{Admitted, Entrance},
+};
 use crate::{
-    domain::{AuthMode, Failure, Secret, SessionId, text},
-    identity::{ClientName, Sessions},
+    domain::{AuthMode, Failure, SessionId, text},
+    identity::{ClientName, Principal, Sessions},
 };
 
 const SESSION_HEADER: &str = "mcp-session-id";
@@ -38,17 +42,18 @@ const LONGEST_REFUSAL: usize = 1_000;
 pub(super) struct Door {
     pub(super) sessions: Sessions,
     pub(super) running: RunningCalls,
-    pub(super) local_key: Option<Secret>,
+    pub(super) entrance: Entrance,
 }
 
 /// The middleware of `/mcp`.
 pub(super) async fn admit(State(door): State<Door>, request: Request, next: Next) -> Response {
-    if let Err(failure) = local_key::check(request.headers(), door.local_key.as_ref()) {
-        return unauthenticated(&failure);
-    }
+    let admitted = match door.entrance.admit(request.headers()).await {
+        Ok(admitted) => admitted,
+        Err(refusal) => return *refusal,
+    };
     match *request.method() {
-        Method::POST => door.post(request, next).await,
-        Method::DELETE => door.delete(request.headers()).await,
+        Method::POST => door.post(&admitted, request, next).await,
+        Method::DELETE => door.delete(&admitted, request.headers()).await,
         _ => (
             StatusCode::METHOD_NOT_ALLOWED,
             [(header::ALLOW, "POST, DELETE")],
@@ -59,34 +64,53 @@ pub(super) async fn admit(State(door): State<Door>, request: Request, next: Next
 }
 
 impl Door {
-    async fn post(&self, request: Request, next: Next) -> Response {
+    async fn post(&self, admitted: &Admitted, request: Request, next: Next) -> Response {
         let (parts, body) = request.into_parts();
         let message = match message::read(body, message::BODY_PATIENCE).await {
             Ok(message) => message,
             Err(refusal) => return *refusal,
         };
         if message.is_modern(&parts.headers) {
-            return self.modern(parts, message, next).await;
+            return self.modern(admitted, parts, message, next).await;
         }
         if message.method() == Some("initialize") {
-            return self.initialize(parts, message, next).await;
+            return self.initialize(admitted, parts, message, next).await;
         }
-        self.within_session(parts, message, next).await
+        self.within_session(admitted, parts, message, next).await
     }
 
-    async fn modern(&self, mut parts: Parts, message: Message, next: Next) -> Response {
-        let caller = match self.sessions.mode() {
-            AuthMode::Session => Caller::Sessionless,
-            AuthMode::SingleUser => match self.sessions.machine(ClientName::default()).await {
-                Ok(principal) => Caller::Known { principal, session: None },
-                Err(failure) => return internal(&failure, &message.id()),
-            },
+    async fn modern(
+        &self,
+        admitted: &Admitted,
+        mut parts: Parts,
+        message: Message,
+        next: Next,
+    ) -> Response {
+        let known = |principal| {
+            let grant = admitted.grant().cloned();
+            Caller::Known { principal, session: None, grant }
+        };
+        let caller = match (admitted.person(), self.sessions.mode()) {
+            (Some(id), _) => known(Principal { id: id.clone(), client: ClientName::default() }),
+            (None, AuthMode::SingleUser) => {
+                match self.sessions.machine(ClientName::default()).await {
+                    Ok(principal) => known(principal),
+                    Err(failure) => return internal(&failure, &message.id()),
+                }
+            }
+            (None, AuthMode::Session | AuthMode::OAuth) => Caller::Sessionless,
         };
         parts.extensions.insert(caller);
         forward(parts, message, next).await
     }
 
-    async fn initialize(&self, parts: Parts, message: Message, next: Next) -> Response {
+    async fn initialize(
+        &self,
+        admitted: &Admitted,
+        parts: Parts,
+        message: Message,
+        next: Next,
+    ) -> Response {
         let id = message.id();
         // The SDK would take it for an unknown method and answer 200, and a session would begin.
         if message.params::<InitializeRequestParams>().is_none() {
@@ -103,7 +127,7 @@ impl Door {
         if response.status() != StatusCode::OK {
             return response;
         }
-        let opened = self.sessions.open(client).await;
+        let opened = self.sessions.open(client, admitted.person()).await;
         match opened.map(|session| HeaderValue::from_str(session.as_str())) {
             Ok(Ok(value)) => {
                 response.headers_mut().insert(SESSION_HEADER, value);
@@ -114,7 +138,13 @@ impl Door {
         }
     }
 
-    async fn within_session(&self, mut parts: Parts, message: Message, next: Next) -> Response {
+    async fn within_session(
+        &self,
+        admitted: &Admitted,
+        mut parts: Parts,
+        message: Message,
+        next: Next,
+    ) -> Response {
         let Some(session) = parts.headers.get(SESSION_HEADER) else {
             return refuse(
                 StatusCode::BAD_REQUEST,
@@ -126,7 +156,7 @@ impl Door {
         };
         let session = session.to_str().ok().and_then(SessionId::parse);
         let principal = match &session {
-            Some(session) => self.sessions.find(session).await,
+            Some(session) => self.sessions.find(session, admitted.person()).await,
             None => Ok(None),
         };
         let (session, principal) = match (session, principal) {
@@ -140,11 +170,12 @@ impl Door {
         {
             self.running.cancel(&session, &id);
         }
-        parts.extensions.insert(Caller::Known { principal, session: Some(session) });
+        let grant = admitted.grant().cloned();
+        parts.extensions.insert(Caller::Known { principal, session: Some(session), grant });
         forward(parts, message, next).await
     }
 
-    async fn delete(&self, headers: &HeaderMap) -> Response {
+    async fn delete(&self, admitted: &Admitted, headers: &HeaderMap) -> Response {
         let Some(session) = headers.get(SESSION_HEADER) else {
             return refuse(
                 StatusCode::BAD_REQUEST,
@@ -154,7 +185,7 @@ impl Door {
             );
         };
         let closed = match session.to_str().ok().and_then(SessionId::parse) {
-            Some(session) => self.sessions.close(&session).await,
+            Some(session) => self.sessions.close(&session, admitted.person()).await,
             None => Ok(false),
         };
         match closed {
@@ -202,21 +233,15 @@ fn unknown_session(id: &Value) -> Response {
     )
 }
 
-fn internal(failure: &Failure, id: &Value) -> Response {
+/// A failure of ours as JSON-RPC; logs it.
+pub(super) fn internal(failure: &Failure, id: &Value) -> Response {
     tracing::error!(?failure, "a request failed before it reached a tool");
     let text = format!("{} Incident {}.", failure.detail, failure.incident);
     refuse(StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::INTERNAL_ERROR, &text, id)
 }
 
-fn unauthenticated(failure: &Failure) -> Response {
-    let text = format!("{} Next: {}", failure.detail, failure.code.agent_next_step());
-    let mut response =
-        refuse(StatusCode::UNAUTHORIZED, ErrorCode::INVALID_REQUEST, &text, &Value::Null);
-    response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-    response
-}
-
-fn refuse(status: StatusCode, code: ErrorCode, text: &str, id: &Value) -> Response {
+/// A refusal as JSON-RPC.
+pub(super) fn refuse(status: StatusCode, code: ErrorCode, text: &str, id: &Value) -> Response {
     let error = json!({ "jsonrpc": "2.0", "id": id, "error": { "code": code.0, "message": text } });
     (status, [(header::CONTENT_TYPE, "application/json")], error.to_string()).into_response()
 }

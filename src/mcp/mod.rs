@@ -12,8 +12,8 @@ mod answer;
 mod arguments;
 mod authorization;
 mod caller;
+mod entrance;
 mod legacy;
-mod local_key;
 mod progress;
 mod running;
 mod server;
@@ -27,11 +27,12 @@ use rmcp::transport::streamable_http_server::{
 };
 use tokio_util::sync::CancellationToken;
 
+pub use entrance::Entrance;
 pub use running::RunningCalls;
 pub use server::McpServer;
 
 use crate::{
-    domain::{AuthMode, Secret, failure::Result},
+    domain::{AuthMode, failure::Result},
     identity::{AccountLinking, Keyring, Sessions},
     summarize::Summarizer,
 };
@@ -44,8 +45,8 @@ pub const LONGEST_REQUEST: usize = 256 * 1024;
 pub struct McpSettings {
     /// Which principals there are.
     pub mode: AuthMode,
-    /// The Bearer key of `single-user` mode; `None` lets every local program in.
-    pub local_key: Option<Secret>,
+    /// What must be shown to come in.
+    pub entrance: Entrance,
     /// How long `summarize_prs` may take in all.
     pub summary_deadline: Duration,
     /// Where pull-request text goes for summaries; `None` when nothing leaves.
@@ -80,7 +81,7 @@ pub fn router(parts: McpParts) -> Result<(Router, RunningCalls)> {
     let door = legacy::Door {
         sessions: parts.sessions.clone(),
         running: running.clone(),
-        local_key: parts.settings.local_key.clone(),
+        entrance: parts.settings.entrance.clone(),
     };
     let stop = parts.stop.clone();
     let server = McpServer::new(parts, running.clone())?;

@@ -12,10 +12,13 @@ use rmcp::{
 };
 
 use super::{
-    McpParts, RunningCalls, answer, authorization::RequestStates, caller::Caller,
+    McpParts, RunningCalls, answer, answer::Answer, authorization::RequestStates, caller::Caller,
     caller::client_name, tools,
 };
-use crate::domain::failure::Result;
+use crate::{
+    domain::{Failure, FailureCode, failure::Result},
+    oauth::GrantId,
+};
 
 /// What an agent should know before its first call; hosts cut at about 512 characters.
 const INSTRUCTIONS: &str = "Summarizes the most-discussed open pull requests of a GitHub repository, \
@@ -57,13 +60,15 @@ impl McpServer {
         let outcome = match Caller::of(&context) {
             Ok(caller) => {
                 let running = self.inner.running.start(caller.session(), &context.id);
+                let grant = caller.grant().cloned();
                 let client = client_name(&caller, &context);
                 let call = tools::Call { server: self.inner.clone(), caller, client, context };
-                tokio::select! {
+                let outcome = tokio::select! {
                     outcome = tools::dispatch(call, request) => outcome,
                     () = cancelled.cancelled() => return Err(was_cancelled()),
                     () = running.cancelled() => return Err(was_cancelled()),
-                }
+                };
+                self.still_allowed(outcome, grant.as_ref()).await
             }
             Err(failure) => Some(Err(tools::Refusal::plain(failure))),
         };
@@ -77,6 +82,25 @@ impl McpServer {
                 answer::log(&refusal.failure, &tool);
                 Ok(answer::failed(&refusal.failure, refusal.further.as_deref()).into())
             }
+        }
+    }
+}
+
+impl McpServer {
+    /// What is answered if the grant still stands; whoever revoked it while the call ran wants
+    /// nothing of it told.
+    async fn still_allowed(
+        &self,
+        outcome: Option<Result<Answer, tools::Refusal>>,
+        grant: Option<&GrantId>,
+    ) -> Option<Result<Answer, tools::Refusal>> {
+        match self.inner.parts.settings.entrance.still_admits(grant).await {
+            Ok(true) => outcome,
+            Ok(false) => Some(Err(tools::Refusal::plain(Failure::new(
+                FailureCode::Unauthenticated,
+                "The access of this client was revoked while the call ran.",
+            )))),
+            Err(failure) => Some(Err(tools::Refusal::plain(failure))),
         }
     }
 }

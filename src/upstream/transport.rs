@@ -287,11 +287,24 @@ impl Transport {
     /// A client with these limits. Proxies of the system (`HTTPS_PROXY`) are used, as operators
     /// expect, except to this machine itself.
     pub fn new(settings: TransportSettings, entropy: Arc<dyn Entropy>) -> Result<Self> {
-        let budget = Arc::new(RetryBudget::new(settings.retry_reserve));
-        let clients = Clients::new(settings).map_err(|error| {
+        Self::with(Clients::new(settings), entropy)
+    }
+
+    /// The same over a client that was begun elsewhere, say with its own way of resolving names.
+    pub fn over(
+        begun: reqwest::ClientBuilder,
+        settings: TransportSettings,
+        entropy: Arc<dyn Entropy>,
+    ) -> Result<Self> {
+        Self::with(Clients::over(begun, settings), entropy)
+    }
+
+    fn with(clients: reqwest::Result<Clients>, entropy: Arc<dyn Entropy>) -> Result<Self> {
+        let clients = clients.map_err(|error| {
             Failure::new(FailureCode::Internal, "The HTTP client could not be built.")
                 .caused_by(error)
         })?;
+        let budget = Arc::new(RetryBudget::new(clients.settings().retry_reserve));
         Ok(Self { clients: Arc::new(clients), budget, entropy })
     }
 

@@ -19,6 +19,7 @@ mod fakes_selftest;
 mod injection;
 mod linking;
 mod messages;
+mod oauth;
 mod packing;
 mod program;
 mod protocol;

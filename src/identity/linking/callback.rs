@@ -6,21 +6,18 @@
 use super::{
     super::{
         browser::BrowserCookie,
-        connection::ConnectionRecord,
-        flow::{Ending, Flow, Phase, StateRecord},
+        flow::{Ending, Flow, FlowPurpose, Phase, StateRecord},
+        person::Person,
     },
     AccountLinking,
     consent::{ended, in_progress, used_up},
+    finish::Finished,
 };
 use crate::{
-    domain::{
-        Failure, FailureCode, FlowId, GitHubAccount, PrincipalId, UserId, failure::Result,
-        identifier::sha256_hex,
-    },
+    domain::{Failure, FailureCode, GitHubAccount, failure::Result, identifier::sha256_hex},
     store::Versioned,
     upstream::{
         Call,
-        github::GitHub,
         scalekit::{AccountStatus, Scalekit, Verification},
     },
 };
@@ -36,6 +33,40 @@ pub struct Callback {
     pub error: Option<String>,
 }
 
+/// What came of a callback.
+#[derive(Debug, Clone)]
+pub struct Completed {
+    /// Whose account it is.
+    pub account: GitHubAccount,
+    /// Whose flow it was, and what goes on now, where the flow was to find out who the person is.
+    pub identified: Option<Identified>,
+}
+
+/// A person who has just been identified.
+#[derive(Debug, Clone)]
+pub struct Identified {
+    /// Who.
+    pub person: Person,
+    /// What goes on, as it was handed in.
+    pub continuation: String,
+}
+
+/// What came of a callback that connected nothing.
+#[derive(Debug)]
+pub struct Interrupted {
+    /// Why.
+    pub failure: Box<Failure>,
+    /// What would have gone on, where the one who started may be told that it did not. Only ever
+    /// told to the browser that started.
+    pub continuation: Option<String>,
+}
+
+impl From<Box<Failure>> for Interrupted {
+    fn from(failure: Box<Failure>) -> Self {
+        Self { failure, continuation: None }
+    }
+}
+
 /// What is acceptable as an `auth_request_id` or a state: it goes into a JSON body, nowhere else.
 const LONGEST_PARAMETER: usize = 512;
 
@@ -49,19 +80,19 @@ impl AccountLinking {
         callback: &Callback,
         browser: Option<&BrowserCookie>,
         call: &Call,
-    ) -> Result<GitHubAccount> {
+    ) -> Result<Completed, Interrupted> {
         let flow = self.flow_of_state(callback.state.as_deref()).await?;
         let id = flow.value.id.clone();
         let presented = callback.auth_request_id.as_deref().map(|id| sha256_hex(id.as_bytes()));
         let binding = match &flow.value.phase {
-            Phase::Created => return Err(unknown_state()),
-            Phase::Burned(ending) => return Err(ended(*ending)),
+            Phase::Created => return Err(unknown_state().into()),
+            Phase::Burned(ending) => return Err(ended(ending).into()),
             Phase::Done { binding, auth_request, connection, account } => {
                 let same_browser =
                     binding.as_deref().is_some_and(|b| self.is_bound(&flow.value, browser, b));
                 if same_browser && auth_request.is_none() {
                     // Adopted before this callback came: to this browser it is simply done.
-                    return Ok(account.clone());
+                    return Ok(Completed { account: account.clone(), identified: None });
                 }
                 if !same_browser && presented.is_some() && presented != *auth_request {
                     // Two browsers hold this flow's state, so it is not known whose account came.
@@ -70,9 +101,9 @@ impl AccountLinking {
                         return Box::pin(self.complete(callback, browser, call)).await;
                     }
                     self.delete_connection(connection).await?;
-                    return Err(ended(Ending::OtherBrowser));
+                    return Err(ended(&Ending::OtherBrowser).into());
                 }
-                return Err(used_up());
+                return Err(used_up().into());
             }
             Phase::Consenting { binding, .. } => Some(binding.clone()),
             Phase::Verifying { binding, .. } => binding.clone(),
@@ -86,23 +117,35 @@ impl AccountLinking {
                 // It was finished while we looked; then it is undone below.
                 return Box::pin(self.complete(callback, browser, call)).await;
             }
-            return Err(ended(Ending::OtherBrowser));
+            return Err(ended(&Ending::OtherBrowser).into());
+        };
+        let continuation = match &flow.value.purpose {
+            FlowPurpose::Identify { continuation } => Some(continuation.clone()),
+            FlowPurpose::Link | FlowPurpose::Repair { .. } => None,
         };
         if callback.error.is_some() {
             self.burn(&id, Ending::Declined).await?;
-            return Err(ended(Ending::Declined));
+            return Err(Interrupted { failure: ended(&Ending::Declined), continuation });
         }
         let Some(auth_request_id) = callback.auth_request_id.as_deref().filter(|id| plausible(id))
         else {
             return Err(Failure::new(
                 FailureCode::InvalidArguments,
                 "The answer from Scalekit carries no usable auth_request_id.",
-            ));
+            )
+            .into());
         };
         if matches!(flow.value.phase, Phase::Verifying { .. }) {
-            return Err(in_progress());
+            return Err(in_progress().into());
         }
-        self.verify(flow, auth_request_id, binding, bound, call).await
+        match self.verify(flow, auth_request_id, binding, bound, call).await {
+            Ok(finished) => Ok(finished.completed(continuation)),
+            // Another callback of this browser is bringing it to its end.
+            Err(failure) if failure.code == FailureCode::AuthorizationPending => {
+                Err(failure.into())
+            }
+            Err(failure) => Err(Interrupted { failure, continuation }),
+        }
     }
 
     /// Verifies, at most once, and finishes.
@@ -113,17 +156,21 @@ impl AccountLinking {
         binding: Option<String>,
         browser: &BrowserCookie,
         call: &Call,
-    ) -> Result<GitHubAccount> {
+    ) -> Result<Finished> {
         let Some(scalekit) = self.scalekit().cloned() else { return Err(unknown_state()) };
         let (id, user) = (flow.value.id.clone(), flow.value.user.clone());
         let active_already = match scalekit.account_status(&user, call).await? {
             Some(AccountStatus::Active) => true,
             Some(AccountStatus::Expired | AccountStatus::Disconnected) | None => {
                 self.burn(&id, Ending::Refused).await?;
-                return Err(ended(Ending::Refused));
+                return Err(ended(&Ending::Refused));
             }
             Some(_) => false,
         };
+        if active_already && self.demands_verification() {
+            self.burn(&id, Ending::Unverified).await?;
+            return Err(ended(&Ending::Unverified));
+        }
         let verifying = Phase::Verifying {
             binding,
             // Active before we verified: Scalekit's own users-only mode, and never "verified".
@@ -139,15 +186,17 @@ impl AccountLinking {
                 Verification::Verified | Verification::Uncertain => {}
                 Verification::Refused => {
                     self.burn(&id, Ending::Refused).await?;
-                    return Err(ended(Ending::Refused));
+                    return Err(ended(&Ending::Refused));
                 }
             }
         }
-        let Some(flow) = self.flow(&id).await? else { return Err(ended(Ending::Expired)) };
+        let Some(flow) = self.flow(&id).await? else { return Err(ended(&Ending::Expired)) };
         match flow.value.phase {
             Phase::Verifying { .. } => self.finish_if_active(flow, &scalekit, call).await,
-            Phase::Done { account, .. } => Ok(account),
-            Phase::Burned(ending) => Err(ended(ending)),
+            Phase::Done { account, .. } => {
+                Ok(Finished { account, principal: flow.value.principal })
+            }
+            Phase::Burned(ending) => Err(ended(&ending)),
             Phase::Created | Phase::Consenting { .. } => Err(unknown_state()),
         }
     }
@@ -157,7 +206,7 @@ impl AccountLinking {
         flow: Versioned<Flow>,
         scalekit: &Scalekit,
         call: &Call,
-    ) -> Result<GitHubAccount> {
+    ) -> Result<Finished> {
         match scalekit.account_status(&flow.value.user, call).await? {
             Some(AccountStatus::Active) => self.finish(flow, scalekit, call).await,
             _ => Err(Failure::new(
@@ -186,14 +235,24 @@ impl AccountLinking {
     }
 
     /// In Scalekit-users-only mode no callback comes: the account of a flow that was sent to
-    /// Scalekit simply becomes active. On loopback that is accepted and marked unverified. True if
-    /// the flow has ended.
+    /// Scalekit simply becomes active. On loopback that is accepted and marked unverified, elsewhere
+    /// refused and deleted. True if the flow has ended.
     pub(super) async fn adopt_if_active(&self, flow: Versioned<Flow>, call: &Call) -> Result<bool> {
         let Some(scalekit) = self.scalekit().cloned() else { return Ok(false) };
         if scalekit.account_status(&flow.value.user, call).await? != Some(AccountStatus::Active) {
             return Ok(false);
         }
         let Phase::Consenting { binding, .. } = &flow.value.phase else { return Ok(false) };
+        if self.demands_verification() {
+            // Our own verification makes an account active too; then the flow has moved on.
+            let burned = self.advance(&flow, Phase::Burned(Ending::Unverified)).await?;
+            if burned {
+                self.delete_account_soon(&flow.value.user).await?;
+                let principal = flow.value.principal.as_ref();
+                self.forget_flow(principal, &flow.value.id, Some(Ending::Unverified)).await?;
+            }
+            return Ok(burned);
+        }
         // Our own verification makes an account active too; then the flow has moved on meanwhile.
         let verifying =
             Phase::Verifying { binding: Some(binding.clone()), auth_request: None, browser: None };
@@ -207,104 +266,6 @@ impl AccountLinking {
         match self.flow(&flow.value.id).await? {
             Some(flow) => self.finish(flow, &scalekit, call).await.map(|_| true),
             None => Ok(true),
-        }
-    }
-
-    /// Reads whose account it is, then writes the connection, the flow's end, and last of all the
-    /// principal's pointer. Every step may be repeated after a crash.
-    async fn finish(
-        &self,
-        flow: Versioned<Flow>,
-        scalekit: &Scalekit,
-        call: &Call,
-    ) -> Result<GitHubAccount> {
-        let Flow { id, principal, user, phase, .. } = flow.value.clone();
-        let Phase::Verifying { binding, auth_request, browser } = phase else {
-            return Err(in_progress());
-        };
-        let github = GitHub::through_scalekit(scalekit.clone(), user.clone());
-        let account = github.viewer(call).await?;
-        let now = self.inner.clock.now();
-        let record = ConnectionRecord {
-            user: user.clone(),
-            account: account.clone(),
-            verified: auth_request.is_some(),
-            connected_at: now,
-            principals: vec![principal.clone()],
-            needs_reauthorization: false,
-            last_used_at: now,
-        };
-        let expires_at = now + ConnectionRecord::retention(self.inner.settings.mode);
-        let key = self.key(&user.digest());
-        let is_new = self.inner.store.insert(&key, &record, expires_at).await?;
-        let done = Phase::Done {
-            binding,
-            auth_request,
-            connection: user.clone(),
-            account: account.clone(),
-        };
-        if !self.advance(&flow, done).await? {
-            let now = self.flow(&id).await?.map(|flow| flow.value.phase);
-            if let Some(Phase::Done { account, connection, .. }) = now {
-                // Whoever was faster may not have moved the pointer yet, and ours is about to be
-                // told that it is connected.
-                let was_open = self.point_if_open(&principal, &id, &connection).await?;
-                if is_new && !was_open {
-                    // Finished and disconnected while we asked: nothing of it may come back.
-                    self.delete_connection(&user).await?;
-                }
-                return Ok(account);
-            }
-            // It was burned while we asked: what it brought must go too.
-            self.delete_connection(&user).await?;
-            return Err(ended(Ending::OtherBrowser));
-        }
-        if let Some(browser) = browser {
-            self.remember_in_browser(&browser, &user).await?;
-        }
-        if self.point_to(&principal, &id, &user).await? {
-            Ok(account)
-        } else {
-            Err(ended(Ending::Superseded))
-        }
-    }
-
-    /// Moves the principal's pointer, and lets go of the connection it pointed to before. False if
-    /// the flow is no longer the principal's to finish: then nothing moves, so that a late poll
-    /// cannot bring an older connection back.
-    pub(super) async fn point_to(
-        &self,
-        principal: &PrincipalId,
-        flow: &FlowId,
-        user: &UserId,
-    ) -> Result<bool> {
-        if !self.change_connection(user, |connection| connection.add_principal(principal)).await? {
-            // It was disconnected meanwhile: what the principal has stays.
-            self.forget_flow(principal, flow, None).await?;
-            return Ok(false);
-        }
-        let (is_open, before) = self
-            .change_principal(principal, |record| {
-                let is_open = record.flows.contains(flow);
-                if !is_open {
-                    return (false, record.connection.clone());
-                }
-                record.flows.retain(|open| open != flow);
-                record.last_ending = None;
-                (true, record.connection.replace(user.clone()))
-            })
-            .await?;
-        self.announce_change();
-        match before {
-            // Somebody else moved it for this flow.
-            Some(now) if now == *user => Ok(true),
-            Some(before) if is_open => self.let_go(principal, &before, user).await.map(|()| true),
-            None if is_open => Ok(true),
-            // A disconnect or a newer flow came in between: this one's account is not wanted.
-            now => {
-                self.let_go(principal, user, now.as_ref().unwrap_or(user)).await?;
-                Ok(false)
-            }
         }
     }
 

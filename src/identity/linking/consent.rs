@@ -7,7 +7,7 @@ use super::{
     super::{
         browser::BrowserCookie,
         connection::ConnectionRecord,
-        flow::{Ending, Flow, MOST_PRESSES, Phase, StateRecord},
+        flow::{Ending, Flow, FlowPurpose, MOST_PRESSES, Phase, StateRecord},
         keyring::Purpose,
         principal::ClientName,
     },
@@ -53,7 +53,8 @@ impl AccountLinking {
             return Err(in_progress());
         }
         let mut known_accounts = Vec::new();
-        if let Some(browser) = browser {
+        // Elsewhere the account itself must come back, not the browser that brought one before.
+        if let Some(browser) = browser.filter(|_| flow.value.purpose == FlowPurpose::Link) {
             for connection in self.known_connections(browser).await? {
                 known_accounts.push(connection.account);
             }
@@ -125,7 +126,7 @@ impl AccountLinking {
             self.flow(id).await?.is_some_and(|flow| !matches!(flow.value.phase, Phase::Burned(_)));
         if !still_open {
             self.delete_account_soon(&flow.value.user).await?;
-            return Err(ended(Ending::Superseded));
+            return Err(ended(&Ending::Superseded));
         }
         step
     }
@@ -142,7 +143,7 @@ impl AccountLinking {
         github_id: u64,
     ) -> Result<GitHubAccount> {
         let flow = self.open_flow(id).await?;
-        if flow.value.phase != Phase::Created {
+        if flow.value.phase != Phase::Created || flow.value.purpose != FlowPurpose::Link {
             return Err(in_progress());
         }
         let known = self.known_connections(browser).await?;
@@ -162,8 +163,9 @@ impl AccountLinking {
         if !self.advance(&flow, done).await? {
             return Err(in_progress());
         }
-        if !self.point_to(&flow.value.principal, id, &user).await? {
-            return Err(ended(Ending::Superseded));
+        let Some(principal) = &flow.value.principal else { return Err(in_progress()) };
+        if !self.point_to(principal, id, &user).await? {
+            return Err(ended(&Ending::Superseded));
         }
         self.remember_in_browser(&browser.digest(), &user).await?;
         Ok(account)
@@ -206,7 +208,7 @@ impl AccountLinking {
 
     async fn ask_for_link(&self, flow: &Versioned<Flow>, call: &Call) -> Result<AuthorizationStep> {
         let Some(scalekit) = self.scalekit() else {
-            return Err(ended(Ending::Expired));
+            return Err(ended(&Ending::Expired));
         };
         let state = Secret::from(self.inner.entropy.token::<32>());
         let record = StateRecord { flow: flow.value.id.clone() };
@@ -228,7 +230,7 @@ impl AccountLinking {
         };
         match flow.value.phase {
             Phase::Done { .. } => Err(used_up()),
-            Phase::Burned(ending) => Err(ended(ending)),
+            Phase::Burned(ref ending) => Err(ended(ending)),
             _ => Ok(flow),
         }
     }
@@ -262,7 +264,7 @@ pub struct ConnectedHere {
     pub verified: bool,
 }
 
-pub(super) fn ended(ending: Ending) -> Box<Failure> {
+pub(super) fn ended(ending: &Ending) -> Box<Failure> {
     Failure::new(ending.failure(), ending.sentence())
 }
 

@@ -12,6 +12,8 @@
 mod access;
 mod callback;
 mod consent;
+mod finish;
+mod identification;
 mod records;
 mod status;
 
@@ -20,14 +22,16 @@ use std::{fmt, sync::Arc};
 use tokio::sync::{Notify, OnceCell, watch};
 use url::Url;
 
-pub use callback::Callback;
+pub use callback::{Callback, Completed, Identified, Interrupted};
 pub use consent::{AuthorizationStep, ConnectPage};
+pub use identification::SignedIn;
 
 use super::{
     connection::{ConnectionRecord, HarmfulDeletions},
-    flow::{Ending, Flow, LIFETIME, Phase},
+    flow::{Ending, Flow, FlowPurpose, LIFETIME, Phase},
     keyring::Keyring,
-    principal::{Principal, PrincipalRecord},
+    person::People,
+    principal::{ClientName, Principal, PrincipalRecord},
 };
 use crate::{
     domain::{
@@ -122,6 +126,7 @@ struct Inner {
     token_account: OnceCell<GitHubAccount>,
     store: Store,
     keyring: Keyring,
+    people: People,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     /// Counts changes of any flow in this process; waiting calls look again when it moves.
@@ -153,6 +158,7 @@ impl AccountLinking {
                 settings,
                 accounts,
                 token_account: OnceCell::new(),
+                people: People::new(store.clone(), entropy.clone()),
                 store,
                 keyring,
                 clock,
@@ -179,34 +185,20 @@ impl AccountLinking {
         if let Some(link) = self.reusable_link(principal).await? {
             return Ok(Status::Pending(link));
         }
-        let now = self.inner.clock.now();
-        let flow = Flow {
-            id: FlowId::mint(&*self.inner.entropy),
-            principal: principal.id.clone(),
-            user: UserId::mint(&*self.inner.entropy),
-            client: principal.client.clone(),
-            created_at: now,
-            phase: Phase::Created,
-        };
-        let expires_at = now + LIFETIME;
+        let flow = self.new_flow(
+            Some(principal.id.clone()),
+            self.purpose_for(principal).await?,
+            principal.client.clone(),
+        );
+        let expires_at = flow.created_at + LIFETIME;
         self.inner.store.insert(&self.key(flow.id.as_str()), &flow, expires_at).await?;
-        let superseded = self
-            .change_principal(&principal.id, |record| {
-                record.flows.push(flow.id.clone());
-                record.last_ending = None;
-                let over = record.flows.len().saturating_sub(PrincipalRecord::MOST_OPEN_FLOWS);
-                record.flows.drain(..over).collect::<Vec<_>>()
-            })
-            .await?;
-        for old in superseded {
-            self.burn(&old, Ending::Superseded).await?;
-        }
+        self.list_flow(&principal.id, &flow.id, None).await?;
         Ok(Status::Pending(self.link(&flow.id, expires_at)))
     }
 
     /// Who asked for a flow; `None` when it is not known or has expired.
     pub async fn principal_of(&self, flow: &FlowId) -> Result<Option<PrincipalId>> {
-        Ok(self.flow(flow).await?.map(|flow| flow.value.principal))
+        Ok(self.flow(flow).await?.and_then(|flow| flow.value.principal))
     }
 
     /// The principal's own access to GitHub.
@@ -268,11 +260,15 @@ impl AccountLinking {
                  disconnect. To stop it, unset GITHUB_TOKEN and restart the server.",
             ));
         }
-        if self.principal_record(&principal.id).await?.is_none() {
+        self.disconnect_principal(&principal.id).await
+    }
+
+    async fn disconnect_principal(&self, principal: &PrincipalId) -> Result<()> {
+        if self.principal_record(principal).await?.is_none() {
             return Ok(());
         }
         let (connection, flows) = self
-            .change_principal(&principal.id, |record| {
+            .change_principal(principal, |record| {
                 (record.connection.take(), std::mem::take(&mut record.flows))
             })
             .await?;
@@ -289,6 +285,65 @@ impl AccountLinking {
             self.delete_connection(&user).await?;
         }
         Ok(())
+    }
+
+    /// Puts a flow on its principal's list; the oldest beyond the limit end.
+    async fn list_flow(
+        &self,
+        principal: &PrincipalId,
+        flow: &FlowId,
+        github_id: Option<u64>,
+    ) -> Result<()> {
+        let superseded = self
+            .change_principal(principal, |record| {
+                record.github_id = github_id.or(record.github_id);
+                if !record.flows.contains(flow) {
+                    record.flows.push(flow.clone());
+                }
+                record.last_ending = None;
+                let over = record.flows.len().saturating_sub(PrincipalRecord::MOST_OPEN_FLOWS);
+                record.flows.drain(..over).collect::<Vec<_>>()
+            })
+            .await?;
+        for old in superseded {
+            self.burn(&old, Ending::Superseded).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn new_flow(
+        &self,
+        principal: Option<PrincipalId>,
+        purpose: FlowPurpose,
+        client: ClientName,
+    ) -> Flow {
+        Flow {
+            id: FlowId::mint(&*self.inner.entropy),
+            principal,
+            purpose,
+            user: UserId::mint(&*self.inner.entropy),
+            client,
+            created_at: self.inner.clock.now(),
+            phase: Phase::Created,
+        }
+    }
+
+    /// Which accounts a principal's own flows accept.
+    ///
+    /// # Errors
+    /// `unauthenticated` for a person who is no longer known.
+    async fn purpose_for(&self, principal: &Principal) -> Result<FlowPurpose> {
+        if self.inner.settings.mode != AuthMode::OAuth {
+            return Ok(FlowPurpose::Link);
+        }
+        let record = self.principal_record(&principal.id).await?;
+        match record.and_then(|record| record.github_id) {
+            Some(github_id) => Ok(FlowPurpose::Repair { github_id }),
+            None => Err(Failure::new(
+                FailureCode::Unauthenticated,
+                "The person behind this access token is no longer known here.",
+            )),
+        }
     }
 
     /// The link of a flow that was handed out and not opened yet, if it lives long enough.

@@ -35,12 +35,22 @@ impl AccountLinking {
 
     /// Writes the flow's next phase; false if somebody else moved it first.
     pub(super) async fn advance(&self, flow: &Versioned<Flow>, phase: Phase) -> Result<bool> {
+        self.advance_for(flow, flow.value.principal.clone(), phase).await
+    }
+
+    /// The same, when it has become known whose flow it is.
+    pub(super) async fn advance_for(
+        &self,
+        flow: &Versioned<Flow>,
+        principal: Option<PrincipalId>,
+        phase: Phase,
+    ) -> Result<bool> {
         // What was verified must be finished, however late the person came.
         let expires_at = match phase {
             Phase::Verifying { .. } => self.inner.clock.now() + LIFETIME,
             _ => flow.expires_at,
         };
-        let next = Flow { phase, ..flow.value.clone() };
+        let next = Flow { principal, phase, ..flow.value.clone() };
         let key = self.key(flow.value.id.as_str());
         let moved = self.inner.store.replace(&key, flow.version, &next, expires_at).await?;
         if moved {
@@ -61,12 +71,12 @@ impl AccountLinking {
             }
             // Deleted only once it has ended: who loses the race to a callback must not delete what
             // that has just connected. After a crash in between the sweeper deletes it.
-            if self.advance(&flow, Phase::Burned(ending)).await? {
-                tracing::info!(?id, ?ending, "a flow ended without a connection");
+            if self.advance(&flow, Phase::Burned(ending.clone())).await? {
+                tracing::info!(?id, ending = ending.slug(), "a flow ended without a connection");
                 if flow.value.may_have_account() {
                     self.delete_account_soon(&flow.value.user).await?;
                 }
-                self.forget_flow(&flow.value.principal, id, Some(ending)).await?;
+                self.forget_flow(flow.value.principal.as_ref(), id, Some(ending)).await?;
                 return Ok(true);
             }
         }
@@ -76,10 +86,11 @@ impl AccountLinking {
     /// Takes the flow off its principal's list of open ones.
     pub(in super::super) async fn forget_flow(
         &self,
-        principal: &PrincipalId,
+        principal: Option<&PrincipalId>,
         id: &FlowId,
         ending: Option<Ending>,
     ) -> Result<()> {
+        let Some(principal) = principal else { return Ok(()) };
         let now = self.inner.clock.now();
         // A principal that is gone must not come back for this.
         let key = self.key(principal.as_str());
@@ -87,8 +98,10 @@ impl AccountLinking {
             .store
             .update::<PrincipalRecord, _>(&key, |found| {
                 found.value.flows.retain(|open| open != id);
-                if let Some(ending) = ending.filter(|ending| *ending != Ending::Superseded) {
-                    found.value.last_ending = Some((ending, now));
+                if let Some(ending) = &ending
+                    && *ending != Ending::Superseded
+                {
+                    found.value.last_ending = Some((ending.clone(), now));
                 }
                 Change::Write(())
             })
@@ -112,7 +125,7 @@ impl AccountLinking {
     ) -> Result<T> {
         let expires_at = match self.inner.settings.mode {
             AuthMode::Session => self.inner.clock.now() + PRINCIPAL_RETENTION,
-            AuthMode::SingleUser => Timestamp::MAX_UTC,
+            AuthMode::SingleUser | AuthMode::OAuth => Timestamp::MAX_UTC,
         };
         self.change_or_insert(&self.key(id.as_str()), expires_at, &mut change).await
     }
@@ -210,11 +223,21 @@ impl AccountLinking {
 
     /// Remembers that this browser linked this account.
     pub(super) async fn remember_in_browser(&self, digest: &str, user: &UserId) -> Result<()> {
+        self.change_browser(digest, |record| record.add(user)).await
+    }
+
+    pub(super) async fn change_browser(
+        &self,
+        digest: &str,
+        mut change: impl FnMut(&mut BrowserRecord),
+    ) -> Result<()> {
         let expires_at = self.inner.clock.now() + BrowserRecord::RETENTION;
-        self.change_or_insert(&self.key(digest), expires_at, &mut |record: &mut BrowserRecord| {
-            record.add(user);
-        })
-        .await
+        self.change_or_insert(&self.key(digest), expires_at, &mut change).await
+    }
+
+    pub(super) async fn remove_principal(&self, id: &PrincipalId) -> Result<()> {
+        self.inner.store.remove::<PrincipalRecord>(&self.key(id.as_str())).await?;
+        Ok(())
     }
 
     async fn change_or_insert<R: Record + Default, T>(

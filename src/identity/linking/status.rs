@@ -125,11 +125,14 @@ impl AccountLinking {
                 Ok((!settled).then_some(link))
             }
             Phase::Done { connection, .. } => {
-                self.point_to(&flow.value.principal, id, connection).await?;
+                if let Some(principal) = &flow.value.principal {
+                    self.point_to(principal, id, connection).await?;
+                }
                 Ok(None)
             }
             Phase::Burned(ending) => {
-                self.forget_flow(&flow.value.principal, id, Some(*ending)).await?;
+                let principal = flow.value.principal.as_ref();
+                self.forget_flow(principal, id, Some(ending.clone())).await?;
                 Ok(None)
             }
         }

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     domain::{AuthMode, FailureCode, GitHubAccess, Timestamp, failure::Result},
-    identity::linking::Status,
+    identity::{flow::Ending, linking::Status},
 };
 
 /// The tool's name.
@@ -101,7 +101,8 @@ pub(super) async fn run(call: Call, request: CallToolRequestParams) -> Result<An
         }
         _ => text,
     };
-    if matches!(status, Status::NotConnected { .. }) && input.connection.is_none() {
+    let has_handles = parts.settings.mode != AuthMode::OAuth;
+    if has_handles && matches!(status, Status::NotConnected { .. }) && input.connection.is_none() {
         output.next_step.push_str(" If an earlier answer carried `connection`, pass it.");
     }
     done(&text, &output)
@@ -130,12 +131,19 @@ fn told(status: &Status, mode: AuthMode) -> (String, Output) {
         }
         Status::NotConnected { last_ending } => {
             let text = last_ending
-                .map_or("No GitHub account is connected.", |ending| ending.sentence())
-                .to_owned();
-            let next_step = last_ending.map_or("Call connect_github for a link.", |ending| {
-                ending.failure().agent_next_step()
-            });
-            (text, plain(ConnectionStatus::NotConnected, mode, next_step))
+                .as_ref()
+                .map_or("No GitHub account is connected.".into(), Ending::sentence)
+                .into_owned();
+            let next_step =
+                last_ending.as_ref().map_or("Call connect_github for a link.", |ending| {
+                    ending.failure().agent_next_step()
+                });
+            let status = match last_ending {
+                // Only the operator can change that.
+                Some(Ending::Unverified) => ConnectionStatus::Blocked,
+                _ => ConnectionStatus::NotConnected,
+            };
+            (text, plain(status, mode, next_step))
         }
         Status::Expired { account } => {
             let text = format!("The connection to GitHub as @{} no longer works.", account.login);

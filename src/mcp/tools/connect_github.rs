@@ -20,6 +20,7 @@ use crate::{
     domain::{ConnectionHandle, Failure, FailureCode, Timestamp, failure::Result},
     identity::{
         Principal,
+        flow::Ending,
         linking::{Connection, PendingLink, Status},
     },
     summarize::Caller,
@@ -176,7 +177,12 @@ fn answer(status: &Status, handle: Option<&ConnectionHandle>) -> Result<Answer> 
         Status::Pending(link) => pending(link),
         Status::NotConnected { last_ending: Some(ending) } => {
             let next_step = ending.failure().agent_next_step().to_owned();
-            (ending.sentence().to_owned(), plain(ConnectStatus::AuthorizationRequired, next_step))
+            let status = match ending {
+                // Only the operator can change that.
+                Ending::Unverified => ConnectStatus::Blocked,
+                _ => ConnectStatus::AuthorizationRequired,
+            };
+            (ending.sentence().into_owned(), plain(status, next_step))
         }
         Status::NotConnected { last_ending: None } | Status::Expired { .. } => {
             let next_step = FailureCode::AuthorizationExpired.agent_next_step().to_owned();

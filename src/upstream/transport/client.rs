@@ -28,6 +28,17 @@ impl Clients {
         })
     }
 
+    /// One client for every address, begun elsewhere.
+    pub(super) fn over(begun: ClientBuilder, settings: TransportSettings) -> reqwest::Result<Self> {
+        let only = limited(begun, &settings).build()?;
+        Ok(Self {
+            by_proxy: only.clone(),
+            direct: only.clone(),
+            direct_tls: OnceLock::from(only),
+            settings,
+        })
+    }
+
     pub(super) fn settings(&self) -> &TransportSettings {
         &self.settings
     }
@@ -56,7 +67,11 @@ impl Clients {
 
 /// Proxies of the system (`HTTPS_PROXY`) are used, as operators expect.
 fn builder(settings: &TransportSettings) -> ClientBuilder {
-    Client::builder()
+    limited(Client::builder(), settings)
+}
+
+fn limited(begun: ClientBuilder, settings: &TransportSettings) -> ClientBuilder {
+    begun
         .user_agent(USER_AGENT)
         // A redirect could carry a request to where it was not meant to go.
         .redirect(redirect::Policy::none())

@@ -1,0 +1,104 @@
+//! What `render.yaml` and the `Dockerfile` set is what the settings want.
+
+use super::*;
+
+const BLUEPRINT: &str = include_str!("../../../render.yaml");
+const DOCKERFILE: &str = include_str!("../../../Dockerfile");
+
+/// Read by the image's build, not by the program.
+const BUILD_ARGUMENT: &str = "IMAGE_VARIANT";
+
+/// The value after `name:` in a line of YAML, or in a line that begins a list's entry.
+fn field<'a>(line: &'a str, name: &str) -> Option<&'a str> {
+    let line = line.trim().trim_start_matches("- ");
+    line.strip_prefix(name)?.strip_prefix(':').map(str::trim)
+}
+
+/// The blueprint's variables, each with the line that says where its value comes from.
+fn variables() -> Vec<(&'static str, &'static str)> {
+    let mut lines = BLUEPRINT.lines();
+    let mut found = Vec::new();
+    while let Some(line) = lines.next() {
+        if let Some(key) = field(line, "key") {
+            found.push((key, lines.next().unwrap().trim()));
+        }
+    }
+    found
+}
+
+/// As Render starts it once the operator has answered its questions.
+fn started(answer: impl Fn(&str) -> &'static str) -> Environment {
+    let set_by_render = [("RENDER_EXTERNAL_URL", "https://prs.onrender.com"), ("PORT", "10000")];
+    let set_by_us = variables().into_iter().map(|(key, source)| match source {
+        "sync: false" => (key, answer(key)),
+        // 256 bits as base64.
+        "generateValue: true" => (key, "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="),
+        _ => (key, field(source, "value").unwrap()),
+    });
+    Environment::of(set_by_render.into_iter().chain(set_by_us))
+}
+
+fn needed(key: &str) -> &'static str {
+    match key {
+        "SCALEKIT_ENVIRONMENT_URL" => "https://example.scalekit.com",
+        key if key.starts_with("OPENAI_") => "",
+        _ => "answer",
+    }
+}
+
+#[test]
+fn the_blueprint_starts_a_sound_server_in_public() {
+    let settings = load(&started(needed)).unwrap();
+    assert_eq!(settings.auth_mode, AuthMode::OAuth);
+    assert_eq!(settings.public_base_url.as_str(), "https://prs.onrender.com/");
+    assert_eq!(settings.listen.to_string(), "0.0.0.0:10000");
+    assert_eq!(settings.warnings.len(), 1, "no language model: {:?}", settings.warnings);
+    let disk = BLUEPRINT.lines().find_map(|line| field(line, "mountPath")).unwrap();
+    let StoreLocation::Sqlite(store) = settings.store else {
+        panic!("what is stored would be lost")
+    };
+    assert!(store.starts_with(disk), "the store is not on the disk");
+}
+
+#[test]
+fn the_blueprint_asks_for_what_is_needed_and_knows_every_name() {
+    assert_eq!(
+        problems(&started(|_| "")),
+        [
+            "SCALEKIT_ENVIRONMENT_URL",
+            "SCALEKIT_CLIENT_ID",
+            "SCALEKIT_CLIENT_SECRET",
+            "GITHUB_CONNECTION_NAME"
+        ]
+    );
+    for (key, source) in variables() {
+        let Some(variable) = VARIABLES.iter().find(|variable| variable.name == key) else {
+            assert_eq!(key, BUILD_ARGUMENT);
+            continue;
+        };
+        assert!(!variable.secret || !source.starts_with("value"), "{key} would be public");
+    }
+}
+
+#[test]
+fn the_blueprint_and_the_image_agree() {
+    let (_, variant) = variables().into_iter().find(|(key, _)| *key == BUILD_ARGUMENT).unwrap();
+    let stage = format!(" AS {}", field(variant, "value").unwrap());
+    assert!(DOCKERFILE.lines().any(|line| line.starts_with("FROM ") && line.ends_with(&stage)));
+    assert!(DOCKERFILE.ends_with(&format!("FROM ${{{BUILD_ARGUMENT}}}\n")));
+    let disk = BLUEPRINT.lines().find_map(|line| field(line, "mountPath")).unwrap();
+    assert!(DOCKERFILE.contains(&format!("ENV STATE_DIR={disk}\n")));
+}
+
+/// The line for one's own machine in the Dockerfile's first comment.
+#[test]
+fn the_documented_container_is_sound() {
+    let line = DOCKERFILE.lines().find(|line| line.contains("-e AUTH_MODE=")).unwrap();
+    let given = line.split_whitespace().filter_map(|word| word.split_once('='));
+    let state = [("STATE_DIR", "/state"), ("SESSION_SECRET", SECRET)];
+    let base = scalekit().into_iter().filter(|(name, _)| *name != "STATE_DIR");
+    let settings = load(&Environment::of(base.chain(state).chain(given))).unwrap();
+    assert_eq!(settings.auth_mode, AuthMode::OAuth);
+    assert_eq!(settings.public_base_url.as_str(), "http://127.0.0.1:3000/");
+    assert_eq!(settings.listen.to_string(), "0.0.0.0:3000");
+}

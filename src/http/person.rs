@@ -1,0 +1,211 @@
+//! `/` in `oauth` mode: the person's own page. Which GitHub account, which clients may act, and how
+//! to end either. Works without scripts; signs in by the same trip as any client.
+
+use axum::{
+    Router,
+    body::Bytes,
+    extract::{DefaultBodyLimit, State},
+    http::HeaderMap,
+    response::{IntoResponse as _, Redirect, Response},
+    routing::{get, post},
+};
+use chrono::SecondsFormat;
+use maud::{Markup, html};
+
+use super::{
+    LONGEST_FORM, PAGE_DEADLINE, Pages,
+    browser_request::{Browser, admit_form, not_from_our_page, parameter},
+    connect, oauth, page,
+    problem::failure_response,
+};
+use crate::{
+    domain::{Failure, FailureCode, Timestamp, failure::Result},
+    identity::{BrowserCookie, ClientName, linking::SignedIn},
+    oauth::{Asker, AuthorizationServer, GrantId, GrantView},
+    upstream::Call,
+};
+
+/// What the forms of this page are about.
+const SUBJECT: &str = "person";
+
+pub(super) fn router(server: AuthorizationServer, pages: Pages) -> Router {
+    Router::new()
+        .route("/", get(show))
+        .route("/person", post(pressed))
+        .layer(DefaultBodyLimit::max(LONGEST_FORM))
+        .with_state(Person { server, pages })
+}
+
+#[derive(Debug, Clone)]
+struct Person {
+    server: AuthorizationServer,
+    pages: Pages,
+}
+
+/// GET `/`.
+async fn show(State(person): State<Person>, headers: HeaderMap) -> Response {
+    let shown = async {
+        let browser = Browser::of(&headers, &person.pages)?;
+        let csrf = person.pages.linking.csrf(SUBJECT, browser.cookie.as_ref());
+        let known = match &browser.cookie {
+            Some(cookie) => person.pages.linking.signed_in(cookie).await?,
+            None => None,
+        };
+        let Some(known) = known else { return Ok(stranger(&person.pages, &csrf)) };
+        let grants = person.server.grants().list(&known.person.principal).await?;
+        Ok(own_page(&known, &grants, &csrf))
+    };
+    shown.await.map_or_else(
+        |f: Box<Failure>| failure_response(&f, &headers),
+        |page: Markup| page.into_response(),
+    )
+}
+
+/// POST `/person`: one of the page's buttons.
+async fn pressed(State(person): State<Person>, headers: HeaderMap, body: Bytes) -> Response {
+    person
+        .decide(&headers, &body)
+        .await
+        .unwrap_or_else(|failure| failure_response(&failure, &headers))
+}
+
+impl Person {
+    async fn decide(&self, headers: &HeaderMap, body: &[u8]) -> Result<Response> {
+        let linking = &self.pages.linking;
+        admit_form(headers, &self.pages.settings.public_base_url)?;
+        let browser = Browser::of(headers, &self.pages)?;
+        let csrf = parameter(body, "csrf")?.unwrap_or_default();
+        let good_for =
+            |cookie: Option<&BrowserCookie>| linking.csrf_is_good(SUBJECT, cookie, &csrf);
+        let action = parameter(body, "action")?.unwrap_or_default();
+        if action == "sign_in" && (good_for(browser.cookie.as_ref()) || good_for(None)) {
+            let cookie =
+                browser.cookie.unwrap_or_else(|| BrowserCookie::mint(&*self.pages.entropy));
+            let call = Call::within(PAGE_DEADLINE);
+            let (nothing, client) = (String::new(), ClientName::default());
+            let mut response = match linking.identify(nothing, client, &cookie, &call).await {
+                Ok(step) => connect::onward(&step).into_response(),
+                Err(failure) => failure_response(&failure, headers),
+            };
+            oauth::set_cookie(&mut response, &cookie, &browser.cookie_name)?;
+            return Ok(response);
+        }
+        let cookie = browser.cookie.filter(|cookie| good_for(Some(cookie)));
+        let cookie = cookie.ok_or_else(not_from_our_page)?;
+        let Some(known) = linking.signed_in(&cookie).await? else {
+            return Err(Failure::new(
+                FailureCode::AuthorizationExpired,
+                "You are no longer signed in to this browser.",
+            ));
+        };
+        self.act(&action, body, &known, &cookie).await?;
+        // A redirect after a POST, but to this very origin.
+        Ok(Redirect::to("/").into_response())
+    }
+
+    async fn act(
+        &self,
+        action: &str,
+        body: &[u8],
+        known: &SignedIn,
+        cookie: &BrowserCookie,
+    ) -> Result<()> {
+        let (linking, grants) = (&self.pages.linking, self.server.grants());
+        let principal = &known.person.principal;
+        match action {
+            "sign_out" => linking.sign_out(cookie).await,
+            "disconnect" => linking.disconnect_person(&known.person).await,
+            "revoke" => {
+                let id = parameter(body, "grant")?.unwrap_or_default();
+                let id = GrantId::parse(&id).ok_or_else(not_from_our_page)?;
+                grants.revoke(principal, &id).await.map(|_| ())
+            }
+            "revoke_all" => grants.revoke_all(principal).await.map(|_| ()),
+            "delete" => {
+                grants.revoke_all(principal).await?;
+                linking.forget(&known.person).await?;
+                linking.sign_out(cookie).await
+            }
+            _ => Err(not_from_our_page()),
+        }
+    }
+}
+
+fn stranger(pages: &Pages, csrf: &str) -> Markup {
+    page::layout(
+        "Pull requests worth reading",
+        &html! {
+            (super::home::about(&pages.settings.public_base_url, false))
+            h2 { "Your page" }
+            p { "Sign in to see which programs may act for you, and to end that." }
+            (button(csrf, "sign_in", "go", "Sign in with GitHub", None))
+        },
+    )
+}
+
+fn own_page(known: &SignedIn, grants: &[GrantView], csrf: &str) -> Markup {
+    page::layout(
+        "Your connection",
+        &html! {
+            h1 { "Your connection" }
+            h2 { "GitHub" }
+            @match &known.account {
+                Some(account) => {
+                    p {
+                        "Connected as " strong { "@" (account.login) }
+                        @if let Some(since) = known.connected_at { " since " (day(since)) }
+                        "."
+                    }
+                    (button(csrf, "disconnect", "", "Disconnect GitHub", None))
+                }
+                None => {
+                    p { "No GitHub account is connected. Sign in again to connect it." }
+                    (button(csrf, "sign_in", "go", "Connect GitHub", None))
+                }
+            }
+            h2 { "Programs that may act for you" }
+            @if grants.is_empty() {
+                p { "None." }
+            } @else {
+                ul.cards {
+                    @for grant in grants {
+                        li {
+                            p {
+                                strong { (asker(&grant.client)) } br;
+                                "Allowed " (day(grant.created_at)) ", last used " (day(grant.last_used_at)) "."
+                            }
+                            (button(csrf, "revoke", "", "Revoke", Some(grant.id.as_str())))
+                        }
+                    }
+                }
+                (button(csrf, "revoke_all", "", "Revoke all", None))
+            }
+            h2 { "This page" }
+            (button(csrf, "sign_out", "", "Sign out", None))
+            (button(csrf, "delete", "danger", "Delete everything about me", None))
+            p.small { "Deletes the connection here and at Scalekit, revokes every program, and forgets you. It cannot be undone." }
+        },
+    )
+}
+
+fn asker(asker: &Asker) -> String {
+    let (name, where_from) = match asker {
+        Asker::Site { host, claims } => (claims.get(), host.clone()),
+        Asker::Program { claims } => (claims.get(), "a program on your computer".to_owned()),
+    };
+    name.map_or_else(|| where_from.clone(), |name| format!("“{name}” ({where_from})"))
+}
+
+fn day(at: Timestamp) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Secs, true).replace('T', " ").replace('Z', " UTC")
+}
+
+fn button(csrf: &str, action: &str, class: &str, text: &str, grant: Option<&str>) -> Markup {
+    html! {
+        form method="post" action="/person" {
+            input type="hidden" name="csrf" value=(csrf);
+            @if let Some(grant) = grant { input type="hidden" name="grant" value=(grant); }
+            button class=(class) name="action" value=(action) { (text) }
+        }
+    }
+}

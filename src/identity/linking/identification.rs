@@ -1,0 +1,99 @@
+//! Finding out who the person is (`oauth` mode): one trip through the browser that links GitHub and
+//! tells which GitHub account came. What goes on afterwards is handed in and handed back, unread.
+
+use super::{
+    super::{
+        browser::BrowserCookie,
+        connection::BrowserRecord,
+        flow::{FlowPurpose, LIFETIME},
+        person::Person,
+        principal::ClientName,
+    },
+    AccountLinking, AuthorizationStep,
+};
+use crate::{
+    domain::{GitHubAccount, PrincipalId, Timestamp, failure::Result},
+    upstream::Call,
+};
+
+/// Somebody who is signed in to the person's page.
+#[derive(Debug, Clone)]
+pub struct SignedIn {
+    /// Who.
+    pub person: Person,
+    /// Their account, if one is linked.
+    pub account: Option<GitHubAccount>,
+    /// Since when it is.
+    pub connected_at: Option<Timestamp>,
+}
+
+impl AccountLinking {
+    /// The button of the consent page: binds this browser to a new flow and asks Scalekit for the
+    /// link. `continuation` comes back when the person is known.
+    ///
+    /// # Errors
+    /// Scalekit's failures; the button may be pressed again.
+    pub async fn identify(
+        &self,
+        continuation: String,
+        client: ClientName,
+        browser: &BrowserCookie,
+        call: &Call,
+    ) -> Result<AuthorizationStep> {
+        let flow = self.new_flow(None, FlowPurpose::Identify { continuation }, client);
+        let expires_at = flow.created_at + LIFETIME;
+        self.inner.store.insert(&self.key(flow.id.as_str()), &flow, expires_at).await?;
+        self.consent(&flow.id, browser, call).await
+    }
+
+    /// Signs this browser in to the person's page, for [`BrowserRecord::SIGNED_IN`].
+    pub async fn sign_in(&self, person: &Person, browser: &BrowserCookie) -> Result<()> {
+        let until = self.inner.clock.now() + BrowserRecord::SIGNED_IN;
+        self.change_browser(&browser.digest(), |record| {
+            record.signed_in = Some((person.principal.clone(), until));
+        })
+        .await
+    }
+
+    /// Signs this browser out.
+    pub async fn sign_out(&self, browser: &BrowserCookie) -> Result<()> {
+        self.change_browser(&browser.digest(), |record| record.signed_in = None).await
+    }
+
+    /// Who is signed in from this browser; looked up anew for each request.
+    pub async fn signed_in(&self, browser: &BrowserCookie) -> Result<Option<SignedIn>> {
+        let Some(record) = self.browser_record(&browser.digest()).await? else { return Ok(None) };
+        let now = self.inner.clock.now();
+        let Some((principal, _)) = record.signed_in.filter(|(_, until)| *until > now) else {
+            return Ok(None);
+        };
+        self.person(&principal).await
+    }
+
+    /// The person that a principal is; `None` once they were forgotten.
+    pub async fn person(&self, principal: &PrincipalId) -> Result<Option<SignedIn>> {
+        let Some(record) = self.principal_record(principal).await? else { return Ok(None) };
+        let Some(github_id) = record.github_id else { return Ok(None) };
+        let connection = self.connection_of(&record).await?;
+        let connection =
+            connection.map(|found| found.value).filter(|found| !found.needs_reauthorization);
+        Ok(Some(SignedIn {
+            person: Person { principal: principal.clone(), github_id },
+            connected_at: connection.as_ref().map(|connection| connection.connected_at),
+            account: connection.map(|connection| connection.account),
+        }))
+    }
+
+    /// Unlinks a person's GitHub account, here and at Scalekit.
+    pub async fn disconnect_person(&self, person: &Person) -> Result<()> {
+        self.disconnect_principal(&person.principal).await
+    }
+
+    /// Deletes everything that is kept about a person here and at Scalekit.
+    pub async fn forget(&self, person: &Person) -> Result<()> {
+        // First of all: an account that comes back in this moment finds that it is somebody new.
+        self.inner.people.forget(person).await?;
+        self.disconnect_principal(&person.principal).await?;
+        self.remove_principal(&person.principal).await
+    }
+}

@@ -1,0 +1,152 @@
+//! The person's page: who may act, and how to end it.
+
+use serde_json::json;
+
+use super::{Member, OAuthClient, login, member, start, until_accounts};
+use crate::{
+    fakes::{Browser, Match},
+    support::Server,
+};
+
+/// The person's page in a browser of theirs that has not been here.
+async fn signed_in(server: &Server, login: &str) -> (Browser, crate::fakes::Page) {
+    let browser = Browser::new();
+    let home = browser.get(server.url("/")).await;
+    assert!(!home.says("Programs that may act for you"), "{home:?}");
+    let consent = browser.press(&home, "Sign in with GitHub").await;
+    let page = browser.press(&consent, &format!("Authorize as {login}")).await;
+    assert_eq!(page.url.as_str(), server.url("/"));
+    assert!(page.says("Your connection") && page.says(&format!("@{login}")), "{page:?}");
+    (browser, page)
+}
+
+#[tokio::test]
+async fn the_page_revokes_one_client_or_all() {
+    let server = start().await;
+    let Member { client, tokens, .. } = member(&server, "octocat").await;
+    let other = member(&server, "octocat").await;
+    let stranger = member(&server, "mira-holm").await;
+    let (browser, page) = signed_in(&server, "octocat").await;
+    assert!(page.says("Test Client"), "{page:?}");
+    assert_eq!(page.body.matches(">Revoke<").count(), 2);
+    let page = browser.press(&page, "Revoke").await;
+    assert_eq!(page.body.matches(">Revoke<").count(), 1, "{page:?}");
+    let one = client.is_admitted(&tokens.access).await;
+    assert_ne!(one, other.client.is_admitted(&other.tokens.access).await);
+    let page = browser.press(&page, "Revoke all").await;
+    assert!(page.says("None."), "{page:?}");
+    for member in [&tokens, &other.tokens] {
+        assert!(!client.is_admitted(&member.access).await);
+    }
+    let late = client.refresh(&tokens.refresh).await;
+    assert_eq!(late.status(), 400);
+    assert!(stranger.client.is_admitted(&stranger.tokens.access).await);
+}
+
+#[tokio::test]
+async fn the_page_disconnects_and_connects_again() {
+    let server = start().await;
+    let Member { agent, .. } = member(&server, "octocat").await;
+    let (browser, page) = signed_in(&server, "octocat").await;
+    let page = browser.press(&page, "Disconnect GitHub").await;
+    assert!(page.says("No GitHub account is connected"), "{page:?}");
+    until_accounts(&server.world, 0).await;
+    let answer =
+        agent.call("summarize_prs", json!({ "repository": "lighthouse-labs/beacon" })).await;
+    assert_eq!(answer.code(), "not_connected", "{}", answer.text);
+    let consent = browser.press(&page, "Connect GitHub").await;
+    let page = browser.press(&consent, "Authorize as octocat").await;
+    assert!(page.says("@octocat"), "{page:?}");
+    assert_eq!(login(&agent).await.as_deref(), Some("octocat"));
+}
+
+#[tokio::test]
+async fn deleting_everything_leaves_nothing() {
+    let server = start().await;
+    let before = server.world.github.living_tokens("octocat");
+    let Member { client, tokens, .. } = member(&server, "octocat").await;
+    let (browser, page) = signed_in(&server, "octocat").await;
+    let page = browser.press(&page, "Delete everything about me").await;
+    assert!(page.says("Sign in with GitHub"), "{page:?}");
+    until_accounts(&server.world, 0).await;
+    assert_eq!(server.world.github.living_tokens("octocat"), before);
+    assert!(!client.is_admitted(&tokens.access).await);
+    // Who comes back is somebody new, and may use everything.
+    assert_eq!(login(&member(&server, "octocat").await.agent).await.as_deref(), Some("octocat"));
+}
+
+#[tokio::test]
+async fn signing_in_lasts_twelve_hours_or_until_signing_out() {
+    let server = start().await;
+    let (browser, page) = signed_in(&server, "octocat").await;
+    server.clock.advance(chrono::Duration::hours(11));
+    assert!(browser.get(server.url("/")).await.says("Your connection"));
+    server.clock.advance(chrono::Duration::hours(2));
+    assert!(!browser.get(server.url("/")).await.says("Your connection"));
+    // The page that was left open does nothing now.
+    assert_eq!(browser.press(&page, "Delete everything about me").await.status, 410);
+    let (browser, page) = signed_in(&server, "octocat").await;
+    browser.press(&page, "Sign out").await;
+    assert!(!browser.get(server.url("/")).await.says("Your connection"));
+}
+
+/// A19: each button works only from the page that this browser was shown.
+#[tokio::test]
+async fn a19_forged_forms_do_nothing() {
+    let server = start().await;
+    let (victim, page) = signed_in(&server, "octocat").await;
+    let (attacker, own) = signed_in(&server, "mira-holm").await;
+    let fields = |page: &crate::fakes::Page, action: &str| {
+        let mut fields = page.form_with("Sign out").unwrap().0.fields.clone();
+        fields.push(("action".to_owned(), action.to_owned()));
+        fields
+    };
+    let evil = Browser::page_at("http://evil.example/");
+    for action in ["delete", "disconnect", "revoke_all", "sign_out", "sign_in"] {
+        let action_url = server.url("/person");
+        let cross_site = fields(&page, action);
+        assert_eq!(victim.submit(&evil, "post", &action_url, &cross_site).await.status, 403);
+        // With the attacker's own token, and with none.
+        let forged = fields(&own, action);
+        assert_eq!(victim.submit(&page, "post", &action_url, &forged).await.status, 403);
+        let none = [("action".to_owned(), action.to_owned())];
+        assert_eq!(victim.submit(&page, "post", &action_url, &none).await.status, 403);
+    }
+    // The consent: another's token, or another request's, allows nothing.
+    let client = OAuthClient::discover(&server).await;
+    let theirs = attacker.get(client.authorize_url()).await;
+    let mine = victim.get(client.authorize_url()).await;
+    let (form, button) = theirs.form_with("Allow as @mira-holm").unwrap();
+    let mut forged = form.fields.clone();
+    forged.push((button.name.clone().unwrap(), button.value.clone()));
+    let action_url = server.url("/authorize");
+    assert_eq!(victim.submit(&mine, "post", &action_url, &forged).await.status, 403);
+    let elsewhere = victim.get(client.authorize_url_with(&[("state", "another")])).await;
+    let mut mixed = elsewhere.form_with("Allow as @octocat").unwrap().0.fields.clone();
+    mixed.retain(|(name, _)| name == "csrf");
+    mixed.extend(mine.forms[0].fields.iter().filter(|(name, _)| name == "request").cloned());
+    mixed.push(("decision".to_owned(), "as_signed_in".to_owned()));
+    assert_eq!(victim.submit(&mine, "post", &action_url, &mixed).await.status, 403);
+    assert!(client.arrived().is_empty());
+    assert!(victim.get(server.url("/")).await.says("Your connection"));
+}
+
+/// A39: what was revoked while a call ran is told nothing of it.
+#[tokio::test]
+async fn a39_a_revoked_client_gets_no_late_answer() {
+    let server = start().await;
+    let Member { agent, client, tokens, .. } = member(&server, "octocat").await;
+    let (browser, page) = signed_in(&server, "octocat").await;
+    let gate = server.world.llm.hold(Match::any());
+    let wanted = json!({ "repository": "lighthouse-labs/beacon", "limit": 1 });
+    let call = agent.call("summarize_prs", wanted);
+    let rest = async {
+        gate.until_waiting(1).await;
+        browser.press(&page, "Revoke all").await;
+        gate.release();
+    };
+    let (answer, ()) = tokio::join!(call, rest);
+    assert_eq!(answer.code(), "unauthenticated", "{}", answer.text);
+    assert!(answer.data.is_null(), "{}", answer.raw);
+    assert!(!client.is_admitted(&tokens.access).await);
+}
