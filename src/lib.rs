@@ -31,7 +31,9 @@
 //!   GitHub has just returned to this caller's token.
 //! * No identifier is read from a client's input, and none stands in an answer.
 //! * In Scalekit mode no GitHub token ever enters this process.
-//! * Nothing is unbounded: bodies, waits, retries, sessions, flows, concurrency.
+//! * Bodies, waits, retries, sessions, handles, each principal's flows and calls, caches and
+//!   background work have bounds. Two things do not yet: connections that send nothing or a stuck
+//!   head, and trips of people who are not signed in (`oauth` mode; each ends after 15 minutes).
 //!
 //! # What is absent on purpose
 //!
