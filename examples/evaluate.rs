@@ -57,7 +57,7 @@ struct Score {
     words: usize,
     /// Addresses and mentions that the LLM wrote.
     links: usize,
-    tokens: (u64, u64),
+    tokens: (Option<u64>, Option<u64>),
     took: Duration,
 }
 
@@ -106,7 +106,11 @@ fn row(name: &str, scores: &[Score]) -> String {
     let percent = (found * 1_000).checked_div(named).unwrap_or_default();
     let words = answered.iter().map(|score| score.words);
     let seconds = answered.iter().map(|score| score.took.as_millis());
-    let mean = |total: u64| total.checked_div(answered.len() as u64).unwrap_or_default();
+    let mean = |part: fn(&Score) -> Option<u64>| {
+        let total: Option<u64> = answered.iter().map(|score| part(score)).sum();
+        let mean = total.map(|total| total.checked_div(answered.len() as u64).unwrap_or_default());
+        mean.map_or_else(|| "?".to_owned(), |tokens| tokens.to_string())
+    };
     let millis = quantile(seconds, 50);
     format!(
         "{name:<8} {:>5}  {:>6}  {:>8}  {:>6}  {:>5}.{}  {:>9}  {:>3}  {:>5}  {:>9}  {:>3}  {:>3}.{}",
@@ -119,8 +123,8 @@ fn row(name: &str, scores: &[Score]) -> String {
         quantile(words.clone(), 50),
         quantile(words, 90),
         sum(|score| score.links),
-        mean(answered.iter().map(|score| score.tokens.0).sum()),
-        mean(answered.iter().map(|score| score.tokens.1).sum()),
+        mean(|score| score.tokens.0),
+        mean(|score| score.tokens.1),
         millis / 1_000,
         millis % 1_000 / 100,
     )
@@ -169,7 +173,7 @@ fn failed(sample: &Sample) -> Score {
         named: (sample.named.len(), 0),
         words: 0,
         links: 0,
-        tokens: (0, 0),
+        tokens: (None, None),
         took: Duration::ZERO,
     }
 }
@@ -235,18 +239,18 @@ fn pull_request(sample: &Sample) -> PullRequest {
         additions: count(|file| file.additions),
         deletions: count(|file| file.deletions),
         changed_files: u64::try_from(sample.diff.files.len()).ok(),
-        conversation_comments: 0,
-        review_comments: 0,
-        reviews: 0,
+        conversation_comments: None,
+        review_comments: None,
+        reviews: None,
         unresolved_threads: None,
         review_decision: ReviewDecision::Unknown,
-        latest_reviews: Vec::new(),
-        review_requests: Vec::new(),
+        latest_reviews: None,
+        review_requests: None,
         mergeable: Mergeable::Unknown,
         is_in_merge_queue: None,
         auto_merge: None,
         checks: Checks::UNKNOWN,
-        labels: Vec::new(),
+        labels: None,
         last_human_activity: None,
     }
 }

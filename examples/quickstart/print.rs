@@ -92,7 +92,7 @@ fn one(digest: &Digest, all: &RepositoryDigest, paint: Paint) -> String {
     let facts = &digest.facts;
     let ages = format!(
         "@{} · opened {} · updated {}",
-        digest.author,
+        digest.author.as_deref().unwrap_or("?"),
         age(facts.created_at, all.generated_at),
         age(facts.updated_at, all.generated_at),
     );
@@ -121,7 +121,8 @@ fn prose(digest: &Digest) -> String {
 }
 
 fn coverage(coverage: &Coverage) -> String {
-    let mut said = format!("Read: {} of {} comments", coverage.comments_used, coverage.comments);
+    let all = coverage.comments.map_or_else(|| "an unknown number".to_owned(), |n| n.to_string());
+    let mut said = format!("Read: {} of {all} comments", coverage.comments_used);
     match coverage.files {
         None => said.push_str(", no diff"),
         Some(files) => {

@@ -58,8 +58,8 @@ pub struct Digest {
     pub title: String,
     /// Its page at GitHub.
     pub url: String,
-    /// Login of who opened it.
-    pub author: String,
+    /// Login of who opened it; null if GitHub did not say.
+    pub author: Option<String>,
     /// Where it stands, by rule.
     pub stage: Stage,
     /// No human activity for 14 days.
@@ -83,12 +83,12 @@ pub struct Digest {
 /// How much was said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Discussion {
-    /// Comments in the conversation.
-    pub conversation_comments: u64,
-    /// Comments on lines of the diff.
-    pub review_comments: u64,
-    /// Reviews submitted.
-    pub reviews: u64,
+    /// Comments in the conversation; null if unknown.
+    pub conversation_comments: Option<u64>,
+    /// Comments on lines of the diff; null if unknown.
+    pub review_comments: Option<u64>,
+    /// Reviews submitted; null if unknown.
+    pub reviews: Option<u64>,
     /// Review threads not resolved; null if unknown.
     pub unresolved_threads: Option<u64>,
 }
@@ -116,8 +116,8 @@ pub struct Facts {
     pub approvals: Option<u32>,
     /// Reviewers whose latest verdict asks for changes.
     pub changes_requested: Option<u32>,
-    /// Whose review is asked for and has not come.
-    pub review_requests: Vec<String>,
+    /// Whose review is asked for and has not come; null if unknown.
+    pub review_requests: Option<Vec<String>>,
     /// Checks of the last commit.
     pub checks: Checks,
     /// Conflicts with the base branch?
@@ -126,8 +126,8 @@ pub struct Facts {
     pub in_merge_queue: Option<bool>,
     /// GitHub will merge it when the requirements are met; null if unknown.
     pub auto_merge: Option<bool>,
-    /// Its labels.
-    pub labels: Vec<String>,
+    /// Its labels; null if unknown.
+    pub labels: Option<Vec<String>>,
 }
 
 /// Where a summary comes from.
@@ -157,8 +157,8 @@ pub struct Coverage {
     pub files_cut: u64,
     /// Files not read, with the reason.
     pub files_omitted: Vec<OmittedFile>,
-    /// Comments there are.
-    pub comments: u64,
+    /// Comments there are; null if unknown.
+    pub comments: Option<u64>,
     /// Comments read.
     pub comments_used: u64,
 }
@@ -197,16 +197,27 @@ pub enum OmissionReason {
 }
 
 /// What an answer cost.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Usage {
     /// Requests to GitHub.
     pub github_requests: u32,
     /// Calls of the LLM.
     pub llm_calls: u32,
-    /// Tokens read by the LLM, as it says.
-    pub prompt_tokens: u64,
-    /// Tokens written by the LLM, as it says.
-    pub completion_tokens: u64,
+    /// Tokens read by the LLM, as it says; null if it did not say for every call.
+    pub prompt_tokens: Option<u64>,
+    /// Tokens written by the LLM, as it says; null if it did not say for every call.
+    pub completion_tokens: Option<u64>,
     /// Parts taken from the cache.
     pub cache_hits: u32,
+}
+
+impl Usage {
+    /// Nothing was asked, so nothing was used: these zeros are known.
+    pub const NOTHING: Self = Self {
+        github_requests: 0,
+        llm_calls: 0,
+        prompt_tokens: Some(0),
+        completion_tokens: Some(0),
+        cache_hits: 0,
+    };
 }

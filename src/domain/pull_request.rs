@@ -12,7 +12,7 @@ use super::failure::FailureCode;
 /// Who wrote something. GitHub answers `null` for deleted accounts: see [`Author::ghost`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Author {
-    /// The name after the `@`; `ghost` for deleted accounts.
+    /// The name after the `@`; `ghost` for deleted accounts, empty if GitHub did not say.
     pub login: String,
     /// An app or a bot account (`__typename` is `Bot`, or the login ends in `[bot]`).
     pub is_bot: bool,
@@ -22,6 +22,16 @@ impl Author {
     /// The author of what a deleted account left behind.
     pub fn ghost() -> Self {
         Self { login: "ghost".to_owned(), is_bot: false }
+    }
+
+    /// Somebody whom GitHub did not name, which is not the same as a deleted account.
+    pub fn unknown() -> Self {
+        Self { login: String::new(), is_bot: false }
+    }
+
+    /// The name after the `@`; `None` if GitHub did not say.
+    pub fn login(&self) -> Option<&str> {
+        (!self.login.is_empty()).then_some(self.login.as_str())
     }
 }
 
@@ -150,20 +160,23 @@ pub struct PullRequest {
     pub deletions: Option<u64>,
     /// Files changed.
     pub changed_files: Option<u64>,
-    /// Comments in the conversation, without reviews (`comments.totalCount`).
-    pub conversation_comments: u64,
-    /// Comments on lines of the diff (`totalCommentsCount` less the conversation's).
-    pub review_comments: u64,
-    /// Reviews submitted, of every kind (`reviews.totalCount`).
-    pub reviews: u64,
+    /// Comments in the conversation, without reviews (`comments.totalCount`); `None` if GitHub did
+    /// not say.
+    pub conversation_comments: Option<u64>,
+    /// Comments on lines of the diff (`totalCommentsCount` less the conversation's); `None` if
+    /// GitHub did not say.
+    pub review_comments: Option<u64>,
+    /// Reviews submitted, of every kind (`reviews.totalCount`); `None` if GitHub did not say.
+    pub reviews: Option<u64>,
     /// Review threads nobody has resolved; `None` if GitHub did not say.
     pub unresolved_threads: Option<u64>,
     /// What branch protection says.
     pub review_decision: ReviewDecision,
-    /// Each reviewer's latest verdict.
-    pub latest_reviews: Vec<Review>,
-    /// Logins (or team names) whose review is asked for and has not come.
-    pub review_requests: Vec<String>,
+    /// Each reviewer's latest verdict; `None` if GitHub did not tell all of them.
+    pub latest_reviews: Option<Vec<Review>>,
+    /// Logins (or team names) whose review is asked for and has not come; `None` if GitHub did not
+    /// say.
+    pub review_requests: Option<Vec<String>>,
     /// Conflicts?
     pub mergeable: Mergeable,
     /// In a merge queue; `None` if GitHub did not say.
@@ -172,17 +185,34 @@ pub struct PullRequest {
     pub auto_merge: Option<bool>,
     /// The checks of the head commit.
     pub checks: Checks,
-    /// Names of its labels.
-    pub labels: Vec<String>,
+    /// Names of its labels; `None` if GitHub did not say.
+    pub labels: Option<Vec<String>>,
     /// When a human last commented, reviewed or pushed, as far as the facts tell.
     pub last_human_activity: Option<DateTime<Utc>>,
 }
 
 impl PullRequest {
     /// The published measure of discussion: conversation comments plus review comments.
-    /// Equals `totalCommentsCount`, and what GitHub sorts by under `sort=popularity`.
-    pub fn discussion(&self) -> u64 {
-        self.conversation_comments.saturating_add(self.review_comments)
+    /// Equals `totalCommentsCount`, and what GitHub sorts by under `sort=popularity`. `None` unless
+    /// both are known.
+    pub fn discussion(&self) -> Option<u64> {
+        Some(self.conversation_comments?.saturating_add(self.review_comments?))
+    }
+
+    /// The same from what is known of it: where it ranks while a part is unknown.
+    pub fn discussion_at_least(&self) -> u64 {
+        let [conversation, review] = [self.conversation_comments, self.review_comments];
+        conversation.unwrap_or_default().saturating_add(review.unwrap_or_default())
+    }
+
+    /// Each reviewer's latest verdict, as far as GitHub told.
+    pub fn told_reviews(&self) -> &[Review] {
+        self.latest_reviews.as_deref().unwrap_or_default()
+    }
+
+    /// Whose review is asked for, as far as GitHub told.
+    pub fn told_requests(&self) -> &[String] {
+        self.review_requests.as_deref().unwrap_or_default()
     }
 }
 
@@ -223,7 +253,8 @@ pub struct Conversation {
     /// Oldest first.
     pub remarks: Vec<Remark>,
     /// How many remarks there are in all; more than `remarks` holds when the call did not read all.
-    pub total: u64,
+    /// `None` if GitHub did not say.
+    pub total: Option<u64>,
 }
 
 /// How a file was changed.

@@ -61,7 +61,7 @@ impl Order {
     /// Which of two comes first by what is measured; equal is a tie.
     fn measure(self, a: &PullRequest, b: &PullRequest) -> Ordering {
         match self {
-            Self::MostDiscussed => b.discussion().cmp(&a.discussion()),
+            Self::MostDiscussed => b.discussion_at_least().cmp(&a.discussion_at_least()),
             Self::RecentlyUpdated => b.updated_at.cmp(&a.updated_at),
             Self::Newest => b.created_at.cmp(&a.created_at),
             Self::Oldest => a.created_at.cmp(&b.created_at),
@@ -153,18 +153,18 @@ mod tests {
             additions: None,
             deletions: None,
             changed_files: None,
-            conversation_comments: comments.0,
-            review_comments: comments.1,
-            reviews: 0,
+            conversation_comments: Some(comments.0),
+            review_comments: Some(comments.1),
+            reviews: Some(0),
             unresolved_threads: None,
             review_decision: ReviewDecision::Unknown,
-            latest_reviews: Vec::new(),
-            review_requests: Vec::new(),
+            latest_reviews: None,
+            review_requests: None,
             mergeable: Mergeable::Unknown,
             is_in_merge_queue: None,
             auto_merge: None,
             checks: Checks::UNKNOWN,
-            labels: Vec::new(),
+            labels: None,
             last_human_activity: None,
         }
     }
@@ -216,6 +216,15 @@ mod tests {
     }
 
     #[test]
+    fn unknown_comments_rank_by_those_that_are_known() {
+        let mut partly = pull_request(1, (5, 9), (0, 0));
+        partly.review_comments = None;
+        assert_eq!((partly.discussion(), partly.discussion_at_least()), (None, 5));
+        let all = vec![pull_request(2, (4, 0), (0, 0)), partly, pull_request(3, (3, 3), (0, 0))];
+        assert_eq!(numbers(&Order::MostDiscussed.rank(all, 9)), [3, 1, 2]);
+    }
+
+    #[test]
     fn a_selection_leaves_out_what_it_names() {
         let mut one = pull_request(1, (0, 0), (0, 0));
         assert!(Selection::default().is_everything());
@@ -242,7 +251,7 @@ mod tests {
             let listed = numbers(&ranked);
             for one in &ranked {
                 for other in all.iter().filter(|other| !listed.contains(&other.number)) {
-                    let measure = |p: &PullRequest| (p.conversation_comments + p.review_comments, p.number);
+                    let measure = |p: &PullRequest| (p.discussion(), p.number);
                     prop_assert!(measure(one) > measure(other));
                 }
             }

@@ -122,10 +122,10 @@ impl Verdicts {
     /// Reads them off the latest reviews.
     pub fn of(pull_request: &PullRequest) -> Self {
         let mut verdicts = Self::default();
-        for review in latest_per_reviewer(&pull_request.latest_reviews) {
+        for review in latest_per_reviewer(pull_request.told_reviews()) {
             let login = text::title(&review.author.login, 64);
             let asked_again = pull_request
-                .review_requests
+                .told_requests()
                 .iter()
                 .any(|requested| requested.eq_ignore_ascii_case(&review.author.login));
             let earlier = is_on_earlier_commit(review, pull_request);
@@ -282,8 +282,13 @@ fn review_or_ready(
     reasons: &mut Vec<String>,
 ) -> (Stage, NextActor) {
     let approved = !verdicts.approvals.is_empty();
-    let asked = !pull_request.review_requests.is_empty();
-    let reviewers = if asked { NextActor::Reviewers } else { NextActor::Maintainers };
+    let asked = !pull_request.told_requests().is_empty();
+    let reviewers = match (asked, &pull_request.review_requests) {
+        (true, _) => NextActor::Reviewers,
+        (false, Some(_)) => NextActor::Maintainers,
+        (false, None) => NextActor::Unknown,
+    };
+    let are_verdicts_known = pull_request.latest_reviews.is_some();
     match pull_request.review_decision {
         ReviewDecision::Approved => {
             reasons.push(if approved {
@@ -302,6 +307,12 @@ fn review_or_ready(
                 "No review is required, but a reviewer has been asked to look again.".to_owned(),
             );
             (Stage::NeedsReview, NextActor::Reviewers)
+        }
+        ReviewDecision::None if !are_verdicts_known => {
+            reasons.push(
+                "No review is required; whether somebody has approved is not known.".to_owned(),
+            );
+            (Stage::NeedsReview, if asked { reviewers } else { NextActor::Unknown })
         }
         ReviewDecision::None => {
             reasons.push(
@@ -338,9 +349,9 @@ fn notes(pull_request: &PullRequest, verdicts: &Verdicts, stage: Stage) -> Vec<S
             listed(&verdicts.earlier_changes_requested)
         ));
     }
-    if stage == Stage::NeedsReview && !pull_request.review_requests.is_empty() {
+    if stage == Stage::NeedsReview && !pull_request.told_requests().is_empty() {
         let waiting: Vec<String> =
-            pull_request.review_requests.iter().map(|login| text::title(login, 64)).collect();
+            pull_request.told_requests().iter().map(|login| text::title(login, 64)).collect();
         notes.push(format!("Waiting for {}.", listed(&waiting)));
     }
     if stage == Stage::Ready && pull_request.checks.state == CheckState::None {

@@ -5,7 +5,7 @@ use super::{
     governor::moment,
     pack,
     reading::Parts,
-    writing::{Answer, Cost, Outcome},
+    writing::{Answer, Cost, Outcome, sum},
 };
 use crate::{
     domain::{
@@ -152,13 +152,13 @@ pub(super) fn collect(
     for (number, reason) in list.absent {
         warnings.push(format!("#{number} is not summarized: {reason}."));
     }
-    let mut usage = Usage::default();
+    let mut usage = Usage::NOTHING;
     let mut pull_requests = Vec::new();
     let (mut was_sent, mut is_settled) = (false, true);
     for part in parts {
         usage.llm_calls += part.cost.llm_calls;
-        usage.prompt_tokens += part.cost.prompt_tokens;
-        usage.completion_tokens += part.cost.completion_tokens;
+        usage.prompt_tokens = sum(usage.prompt_tokens, part.cost.prompt_tokens);
+        usage.completion_tokens = sum(usage.completion_tokens, part.cost.completion_tokens);
         usage.cache_hits += part.cache_hits;
         was_sent |= part.was_sent;
         is_settled &= part.is_settled;
@@ -198,14 +198,17 @@ pub(super) fn again(mut digest: RepositoryDigest) -> RepositoryDigest {
         }
     }
     let cache_hits = u32::try_from(digest.pull_requests.len()).unwrap_or(u32::MAX);
-    digest.usage = Usage { cache_hits, ..Usage::default() };
+    digest.usage = Usage { cache_hits, ..Usage::NOTHING };
     digest
 }
 
 /// What of the change and the discussion was read.
 fn coverage(pull_request: &PullRequest, parts: &Parts, comments_used: u64) -> Coverage {
     let packed = parts.diff.as_deref().map(|diff| &diff.packed);
-    let said = pull_request.discussion().saturating_add(pull_request.reviews);
+    let said = pull_request
+        .discussion()
+        .zip(pull_request.reviews)
+        .map(|(comments, reviews)| comments.saturating_add(reviews));
     Coverage {
         files: packed.map(pack::Packed::files),
         files_read: packed.map_or(0, |packed| packed.read),

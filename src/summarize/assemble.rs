@@ -3,7 +3,7 @@
 use crate::domain::{
     clock::Timestamp,
     digest::{Coverage, Digest, Discussion, Facts, SummaryStatus},
-    pull_request::{PullRequest, ReviewDecision},
+    pull_request::PullRequest,
     stage::{Verdicts, assess},
     text,
 };
@@ -22,22 +22,20 @@ pub fn assemble(
 ) -> Digest {
     let assessment = assess(pull_request, now);
     let verdicts = Verdicts::of(pull_request);
-    // Reviews without any verdict told, and no decision: whether there are verdicts is not known.
-    let are_told = pull_request.review_decision != ReviewDecision::Unknown
-        || !pull_request.latest_reviews.is_empty()
-        || pull_request.reviews == 0;
+    let are_told = pull_request.latest_reviews.is_some();
     let count = |names: &[String]| u32::try_from(names.len()).ok().filter(|_| are_told);
-    let names = |all: &[String]| -> Vec<String> {
-        all.iter().take(MAX_NAMES).map(|name| text::name(name, NAME_CHARS)).collect()
-    };
+    let labels = pull_request.labels.as_ref().map(|labels| {
+        labels.iter().take(MAX_NAMES).map(|name| text::name(name, NAME_CHARS)).collect()
+    });
     // No login has a dot: what looks like a file's name in one is no file's.
-    let logins = pull_request.review_requests.iter().take(MAX_NAMES);
-    let logins = logins.map(|login| text::title(login, NAME_CHARS)).collect();
+    let logins = pull_request.review_requests.as_ref().map(|logins| {
+        logins.iter().take(MAX_NAMES).map(|login| text::title(login, NAME_CHARS)).collect()
+    });
     Digest {
         number: pull_request.number,
         title: text::title(&pull_request.title, TITLE_CHARS),
         url: pull_request.url.clone(),
-        author: text::title(&pull_request.author.login, NAME_CHARS),
+        author: pull_request.author.login().map(|login| text::title(login, NAME_CHARS)),
         stage: assessment.stage,
         stale: assessment.stale,
         reasons: assessment.reasons,
@@ -64,7 +62,7 @@ pub fn assemble(
             mergeable: pull_request.mergeable,
             in_merge_queue: pull_request.is_in_merge_queue,
             auto_merge: pull_request.auto_merge,
-            labels: names(&pull_request.labels),
+            labels,
         },
         summary,
         summary_status: status,

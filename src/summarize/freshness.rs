@@ -164,12 +164,15 @@ fn is_fresh(read_at: Timestamp, now: Timestamp) -> bool {
 /// About how many bytes an answer takes.
 fn size(answer: &RepositoryDigest) -> usize {
     let parts = answer.pull_requests.iter().map(|digest| {
-        let words = digest.reasons.iter().chain(&digest.facts.labels);
+        let words = digest.reasons.iter().chain(digest.facts.labels.iter().flatten());
         let paths = digest.coverage.files_omitted.iter().map(|omitted| omitted.path.len() + 40);
         1_000
             + digest.title.len()
             + digest.summary.as_ref().map_or(0, String::len)
-            + words.chain(&digest.facts.review_requests).map(|word| word.len() + 24).sum::<usize>()
+            + words
+                .chain(digest.facts.review_requests.iter().flatten())
+                .map(|word| word.len() + 24)
+                .sum::<usize>()
             + paths.sum::<usize>()
     });
     1_000 + answer.warnings.iter().map(String::len).sum::<usize>() + parts.sum::<usize>()

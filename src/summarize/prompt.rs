@@ -101,8 +101,8 @@ pub fn prompt(
     let (remarks, comments_used) = conversation
         .map(|conversation| remarks(conversation, measure.remarks_chars))
         .unwrap_or_default();
-    let labels: Vec<String> =
-        pull_request.labels.iter().take(MAX_LABELS).map(|label| text::line(label, 60)).collect();
+    let labels = pull_request.labels.iter().flatten().take(MAX_LABELS);
+    let labels: Vec<String> = labels.map(|label| text::line(label, 60)).collect();
     let sections = [
         ("title", text::line(&pull_request.title, TITLE_CHARS)),
         ("labels", labels.join("\n")),
@@ -115,6 +115,7 @@ pub fn prompt(
     for (name, content) in &sections {
         let content = match content.trim_end() {
             "" if *name == "diff" && diff.is_none() => "(could not be read)",
+            "" if *name == "labels" && pull_request.labels.is_none() => "(could not be read)",
             "" if *name == "discussion" && conversation.is_none() => "(could not be read)",
             "" => "(none)",
             content => content,
@@ -170,8 +171,8 @@ fn facts(repository: &RepositoryName, pull_request: &PullRequest) -> String {
         count(pull_request.additions),
         count(pull_request.deletions),
         count(pull_request.changed_files),
-        pull_request.conversation_comments,
-        pull_request.review_comments,
+        count(pull_request.conversation_comments),
+        count(pull_request.review_comments),
     )
 }
 

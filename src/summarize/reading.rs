@@ -83,9 +83,9 @@ impl Refusal for Refused {
 struct Talk {
     conversation: Arc<Conversation>,
     updated_at: Timestamp,
-    conversation_comments: u64,
-    review_comments: u64,
-    reviews: u64,
+    conversation_comments: Option<u64>,
+    review_comments: Option<u64>,
+    reviews: Option<u64>,
     unresolved_threads: Option<u64>,
 }
 
@@ -113,8 +113,13 @@ impl Talk {
         if self.updated_at == now.updated_at && self.reviews == now.reviews {
             return true;
         }
+        // Two unknown counts are no proof that nothing was added.
+        let (Some(_), Some(before), Some(reviews)) = (now.discussion(), self.reviews, now.reviews)
+        else {
+            return false;
+        };
         let approved = now
-            .latest_reviews
+            .told_reviews()
             .iter()
             .filter(|review| review.state == ReviewState::Approved)
             .filter_map(|review| review.submitted_at)
@@ -122,7 +127,7 @@ impl Talk {
         let (count, last) =
             approved.fold((0, None), |(count, last), at| (count + 1, last.max(Some(at))));
         last.is_some_and(|last| {
-            now.reviews == self.reviews.saturating_add(count)
+            reviews == before.saturating_add(count)
                 && now.updated_at >= self.updated_at
                 && now.updated_at <= last + NOTED_WITHIN
         })
@@ -369,7 +374,7 @@ fn identity(database_id: Option<u64>, pull_request: &PullRequest) -> Option<Stri
 /// Equal for those who were told the same of the discussion.
 fn flight_key(database_id: Option<u64>, pull_request: &PullRequest) -> Option<String> {
     Some(format!(
-        "{} {} {} {} {}",
+        "{} {} {:?} {:?} {:?}",
         identity(database_id, pull_request)?,
         pull_request.updated_at.timestamp_millis(),
         pull_request.conversation_comments,

@@ -103,7 +103,7 @@ fn facts(digest: &Digest) -> String {
     let discussion = &digest.discussion;
     let count = |count: Option<u64>| count.map_or_else(|| "?".to_owned(), |n| n.to_string());
     let mut parts = vec![
-        format!("by {}", markdown(&digest.author)),
+        format!("by {}", digest.author.as_deref().map_or_else(|| "?".to_owned(), markdown)),
         format!(
             "+{} −{} in {}",
             count(facts.additions),
@@ -113,13 +113,16 @@ fn facts(digest: &Digest) -> String {
         format!(
             "{} ({} in the conversation, {} on lines)",
             counted(
-                Some(discussion.conversation_comments.saturating_add(discussion.review_comments)),
+                discussion
+                    .conversation_comments
+                    .zip(discussion.review_comments)
+                    .map(|(conversation, review)| conversation.saturating_add(review)),
                 "comment"
             ),
-            discussion.conversation_comments,
-            discussion.review_comments,
+            count(discussion.conversation_comments),
+            count(discussion.review_comments),
         ),
-        counted(Some(discussion.reviews), "review"),
+        counted(discussion.reviews, "review"),
         format!(
             "unresolved threads: {}",
             discussion.unresolved_threads.map_or_else(|| "unknown".to_owned(), |n| n.to_string())
@@ -158,14 +161,14 @@ fn facts(digest: &Digest) -> String {
             facts.updated_at.format("%Y-%m-%d")
         ),
     ];
-    if !facts.labels.is_empty() {
-        let labels: Vec<String> = facts
-            .labels
-            .iter()
-            .take(MAX_LABELS)
-            .map(|l| markdown(&title(l, LABEL_CHARS)))
-            .collect();
-        parts.push(format!("labels: {}", labels.join(", ")));
+    match &facts.labels {
+        None => parts.push("labels: unknown".to_owned()),
+        Some(labels) if labels.is_empty() => {}
+        Some(labels) => {
+            let labels = labels.iter().take(MAX_LABELS);
+            let labels: Vec<String> = labels.map(|l| markdown(&title(l, LABEL_CHARS))).collect();
+            parts.push(format!("labels: {}", labels.join(", ")));
+        }
     }
     format!("Facts: {}", parts.join(" · "))
 }
@@ -185,7 +188,7 @@ fn coverage(digest: &Digest) -> String {
     }
     let coverage = &digest.coverage;
     let comments =
-        format!("{} of {}", coverage.comments_used, counted(Some(coverage.comments), "comment"));
+        format!("{} of {}", coverage.comments_used, counted(coverage.comments, "comment"));
     let Some(files) = coverage.files else {
         return format!("Read: {comments}; the diff could not be read.");
     };

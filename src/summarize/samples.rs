@@ -38,13 +38,13 @@ pub(super) fn pull_request(number: u64) -> PullRequest {
         additions: Some(120),
         deletions: Some(30),
         changed_files: Some(4),
-        conversation_comments: 5,
-        review_comments: 2,
-        reviews: 3,
+        conversation_comments: Some(5),
+        review_comments: Some(2),
+        reviews: Some(3),
         unresolved_threads: Some(1),
         review_decision: ReviewDecision::ReviewRequired,
-        latest_reviews: Vec::new(),
-        review_requests: vec!["bob".to_owned()],
+        latest_reviews: Some(Vec::new()),
+        review_requests: Some(vec!["bob".to_owned()]),
         mergeable: Mergeable::Mergeable,
         is_in_merge_queue: Some(false),
         auto_merge: Some(false),
@@ -54,7 +54,7 @@ pub(super) fn pull_request(number: u64) -> PullRequest {
             failed: Some(0),
             pending: Some(0),
         },
-        labels: vec!["performance".to_owned()],
+        labels: Some(vec!["performance".to_owned()]),
         last_human_activity: Some(at("2026-06-29T08:00:00Z")),
     }
 }
@@ -80,6 +80,6 @@ pub(super) fn conversation() -> Conversation {
             remark("linter[bot]", "Coverage rose by 1 %.", RemarkPlace::Conversation),
             remark("carol", "Please test the eviction.", thread),
         ],
-        total: 9,
+        total: Some(9),
     }
 }

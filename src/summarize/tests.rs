@@ -208,7 +208,7 @@ async fn nothing_is_asked_or_written_twice() {
     let first = stage.ask().await;
     assert_eq!(statuses(&first), [SummaryStatus::Written; 5]);
     assert_eq!((first.usage.github_requests, first.usage.llm_calls), (7, 5));
-    assert_eq!((first.usage.prompt_tokens, first.usage.completion_tokens), (500, 50));
+    assert_eq!((first.usage.prompt_tokens, first.usage.completion_tokens), (Some(500), Some(50)));
     assert_eq!(first.warnings, Vec::<String>::new());
     let part = &first.pull_requests[0];
     assert_eq!((part.coverage.files, part.coverage.files_read), (Some(1), 1));

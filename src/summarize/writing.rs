@@ -59,14 +59,26 @@ impl Default for WritingLimits {
 }
 
 /// What a summary cost.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cost {
     /// Calls of the LLM.
     pub llm_calls: u32,
-    /// Tokens read.
-    pub prompt_tokens: u64,
-    /// Tokens written.
-    pub completion_tokens: u64,
+    /// Tokens read; `None` if the LLM did not say for every call.
+    pub prompt_tokens: Option<u64>,
+    /// Tokens written; `None` if the LLM did not say for every call.
+    pub completion_tokens: Option<u64>,
+}
+
+impl Default for Cost {
+    /// Nothing was asked: that no token was used is known.
+    fn default() -> Self {
+        Self { llm_calls: 0, prompt_tokens: Some(0), completion_tokens: Some(0) }
+    }
+}
+
+/// Unknown as soon as one of the two is.
+pub(super) fn sum(a: Option<u64>, b: Option<u64>) -> Option<u64> {
+    Some(a?.saturating_add(b?))
 }
 
 /// What came of asking.
@@ -289,9 +301,10 @@ fn estimate(prompt: &Prompt) -> u64 {
 
 /// An LLM that does not say what it used is believed to have used what was set aside.
 fn settle(reservation: Reservation, cost: &Cost) {
-    let used = cost.prompt_tokens.saturating_add(cost.completion_tokens);
-    if used > 0 || cost.llm_calls == 0 {
-        reservation.settle(used);
+    match sum(cost.prompt_tokens, cost.completion_tokens) {
+        Some(used) if used > 0 || cost.llm_calls == 0 => reservation.settle(used),
+        // Some servers say 0 for "not counted".
+        Some(_) | None => {}
     }
 }
 
@@ -339,9 +352,14 @@ impl Inner {
         cost: &mut Cost,
     ) -> Result<Checked> {
         cost.llm_calls += 1;
-        let completion = self.llm.complete(&prompt.system, user, prompt.max_tokens, call).await?;
-        cost.prompt_tokens += completion.prompt_tokens;
-        cost.completion_tokens += completion.completion_tokens;
+        let answer = self.llm.complete(&prompt.system, user, prompt.max_tokens, call).await;
+        // What a call used that failed, nobody says.
+        let (read, written) = answer.as_ref().map_or((None, None), |completion| {
+            (completion.prompt_tokens, completion.completion_tokens)
+        });
+        cost.prompt_tokens = sum(cost.prompt_tokens, read);
+        cost.completion_tokens = sum(cost.completion_tokens, written);
+        let completion = answer?;
         Ok(check(&completion.text, prompt))
     }
 }

@@ -40,6 +40,8 @@ pub enum Behaviour {
     Status(u16),
     /// 200 without any text.
     Empty,
+    /// As scripted, without a word on tokens.
+    Uncounted,
     /// 200 with a web page.
     Html,
 }
@@ -166,6 +168,7 @@ impl FakeLlm {
             Behaviour::Saying(author) => completion(&prompt, &author(&prompt)),
             Behaviour::Status(status) => refusal(status, "the model is not available"),
             Behaviour::Empty => completion(&prompt, ""),
+            Behaviour::Uncounted => completion_without_usage(&prompt, &self.scripted(&prompt)),
             Behaviour::Html => Html("<html><body>Gateway login</body></html>").into_response(),
         }
     }
@@ -212,6 +215,13 @@ fn read(body: &Value) -> Option<Prompt> {
     }
     let model = body["model"].as_str()?.to_owned();
     Some(Prompt { model, system, user, body: body.clone() })
+}
+
+/// What local servers answer with: the least that makes a completion.
+fn completion_without_usage(prompt: &Prompt, text: &str) -> Response {
+    let message = json!({"role": "assistant", "content": text});
+    let choices = json!([{"index": 0, "finish_reason": "stop", "message": message}]);
+    axum::Json(json!({"model": prompt.model, "choices": choices})).into_response()
 }
 
 fn completion(prompt: &Prompt, text: &str) -> Response {

@@ -32,5 +32,6 @@ mod summaries;
 mod summaries_access;
 mod summaries_cost;
 mod summaries_leaving;
+mod summaries_unknown;
 mod support;
 mod tools_access;

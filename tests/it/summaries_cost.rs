@@ -80,6 +80,12 @@ async fn only_what_changed_is_paid_for() {
     github.update(|state| state.repositories[0].change(1).checks.failed = 2);
     assert_eq!(cost(&server, &agent).await, (1, 0), "CI");
     github.update(|state| {
+        for number in 1..=5 {
+            state.repositories[0].change(number).label_colour = "ff0000";
+        }
+    });
+    assert_eq!(cost(&server, &agent).await, (1, 0), "labels' colours");
+    github.update(|state| {
         let pull = state.repositories[0].change(2);
         pull.updated_at += Duration::hours(1);
         let (author, commit) = (Some("mira-holm".to_owned()), pull.head_oid.clone());

@@ -58,8 +58,10 @@ pub(super) fn age(then: DateTime<Utc>, now: DateTime<Utc>) -> String {
 }
 
 pub(super) fn discussion(discussion: &Discussion) -> String {
-    let comments = discussion.conversation_comments + discussion.review_comments;
-    let said = count(comments, "comment", "comments");
+    let said = match (discussion.conversation_comments, discussion.review_comments) {
+        (Some(talk), Some(on_lines)) => count(talk + on_lines, "comment", "comments"),
+        _ => "comments unknown".to_owned(),
+    };
     match discussion.unresolved_threads {
         Some(0) => said,
         Some(open) => format!("{said}, {}", count(open, "open thread", "open threads")),

@@ -33,13 +33,13 @@ fn plain() -> PullRequest {
         additions: Some(1),
         deletions: Some(1),
         changed_files: Some(1),
-        conversation_comments: 0,
-        review_comments: 0,
-        reviews: 0,
+        conversation_comments: Some(0),
+        review_comments: Some(0),
+        reviews: Some(0),
         unresolved_threads: Some(0),
         review_decision: ReviewDecision::None,
-        latest_reviews: Vec::new(),
-        review_requests: Vec::new(),
+        latest_reviews: Some(Vec::new()),
+        review_requests: Some(Vec::new()),
         mergeable: Mergeable::Mergeable,
         is_in_merge_queue: Some(false),
         auto_merge: Some(false),
@@ -49,13 +49,13 @@ fn plain() -> PullRequest {
             failed: Some(0),
             pending: Some(0),
         },
-        labels: Vec::new(),
+        labels: Some(Vec::new()),
         last_human_activity: Some(at("2026-06-29T00:00:00Z")),
     }
 }
 
 fn review(pr: &mut PullRequest, login: &str, state: ReviewState, commit: &str, day: u32) {
-    pr.latest_reviews.push(Review {
+    pr.latest_reviews.get_or_insert_default().push(Review {
         author: Author { login: login.to_owned(), is_bot: login.ends_with("[bot]") },
         state,
         submitted_at: Some(at(&format!("2026-06-{day:02}T00:00:00Z"))),
@@ -105,14 +105,18 @@ const BOT_APPROVES: Change = |p| review(p, "linter[bot]", ReviewState::Approved,
 const BOT_REJECTS: Change = |p| review(p, "linter[bot]", ReviewState::ChangesRequested, "head", 21);
 const GHOST_APPROVES: Change = |p| review(p, "ghost", ReviewState::Approved, "head", 21);
 const GHOST_REJECTS: Change = |p| review(p, "ghost", ReviewState::ChangesRequested, "head", 20);
-const ASK_BOB: Change = |p| p.review_requests.push("BOB".to_owned());
-const ASK_TEAM: Change = |p| p.review_requests.push("octo/reviewers".to_owned());
+const ASK_BOB: Change = |p| p.review_requests.get_or_insert_default().push("BOB".to_owned());
+const ASK_TEAM: Change =
+    |p| p.review_requests.get_or_insert_default().push("octo/reviewers".to_owned());
 const DECIDED_APPROVED: Change = |p| p.review_decision = ReviewDecision::Approved;
 const DECIDED_REJECTED: Change = |p| p.review_decision = ReviewDecision::ChangesRequested;
 const DECIDED_REQUIRED: Change = |p| p.review_decision = ReviewDecision::ReviewRequired;
 const DECIDED_UNKNOWN: Change = |p| p.review_decision = ReviewDecision::Unknown;
 const AUTO_MERGE: Change = |p| p.auto_merge = Some(true);
 const AUTO_MERGE_UNKNOWN: Change = |p| p.auto_merge = None;
+const VERDICTS_UNKNOWN: Change = |p| p.latest_reviews = None;
+const REQUESTS_UNKNOWN: Change = |p| p.review_requests = None;
+const AUTHOR_UNKNOWN: Change = |p| p.author = Author::unknown();
 const GHOST_AUTHOR: Change = |p| p.author = Author::ghost();
 const BOT_AUTHOR: Change =
     |p| p.author = Author { login: "dependabot[bot]".to_owned(), is_bot: true };
@@ -128,6 +132,13 @@ const TABLE: &[Row] = &[
     ("queued, checks running", &[QUEUED, RUNNING], S::Queued, Who::Nobody, "merge queue"),
     ("queued, conflicting", &[QUEUED, CONFLICT], S::Queued, Who::Nobody, "merge queue"),
     ("queue unknown", &[QUEUE_UNKNOWN, APPROVE], S::Ready, Who::Maintainers, "Approved by bob"),
+    // What GitHub did not tell is not denied.
+    ("verdicts unknown, none required", &[VERDICTS_UNKNOWN], S::NeedsReview, Who::Unknown, "has approved is not known"),
+    ("verdicts unknown, somebody asked", &[VERDICTS_UNKNOWN, ASK_BOB], S::NeedsReview, Who::Reviewers, "has approved is not known"),
+    ("verdicts unknown, GitHub approves", &[VERDICTS_UNKNOWN, DECIDED_APPROVED], S::Ready, Who::Maintainers, "GitHub says that it is approved"),
+    ("verdicts unknown, GitHub rejects", &[VERDICTS_UNKNOWN, DECIDED_REJECTED], S::ChangesRequested, Who::Author, "GitHub says"),
+    ("requests unknown, review required", &[REQUESTS_UNKNOWN, DECIDED_REQUIRED], S::NeedsReview, Who::Unknown, "A review is required"),
+    ("author unknown, conflicts", &[AUTHOR_UNKNOWN, CONFLICT], S::Conflicts, Who::Author, "conflicts"),
     // Drafts.
     ("draft", &[DRAFT], S::Draft, Who::Author, "draft"),
     ("draft with conflicts", &[DRAFT, CONFLICT], S::Draft, Who::Author, "draft"),
@@ -259,7 +270,7 @@ fn stale_is_fourteen_days_without_a_human() {
 #[test]
 fn many_names_are_cut_and_hostile_ones_cleaned() {
     let mut pull_request = plain();
-    pull_request.review_requests = (0..9).map(|n| format!("r{n}\u{202e}")).collect();
+    pull_request.review_requests = Some((0..9).map(|n| format!("r{n}\u{202e}")).collect());
     let reasons = assess(&pull_request, now()).reasons.join(" ");
     assert!(reasons.contains("Waiting for r0, r1, r2, r3, r4 and 4 more."), "{reasons}");
 }

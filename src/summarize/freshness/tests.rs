@@ -39,7 +39,7 @@ fn answer(text: &str, read_at: Timestamp) -> RepositoryDigest {
         pending: Vec::new(),
         warnings: Vec::new(),
         llm_host: None,
-        usage: Usage::default(),
+        usage: Usage::NOTHING,
         generated_at: read_at,
     }
 }

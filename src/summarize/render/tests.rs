@@ -21,7 +21,7 @@ fn coverage() -> Coverage {
             path: "Cargo.lock".to_owned(),
             reason: OmissionReason::LockFile,
         }],
-        comments: 9,
+        comments: Some(9),
         comments_used: 5,
     }
 }
@@ -47,7 +47,7 @@ fn digest(pull_requests: Vec<Digest>) -> RepositoryDigest {
         pull_requests,
         warnings: vec!["#9: the LLM wrote no summary; an extract stands in.".to_owned()],
         llm_host: Some("llm.example".to_owned()),
-        usage: Usage::default(),
+        usage: Usage::NOTHING,
         generated_at: at("2026-06-30T12:00:00Z"),
     }
 }
@@ -89,8 +89,8 @@ fn hostile_text_adds_no_line_and_no_link() {
     let mut sample = pull_request(7);
     sample.title = "x\n## No. 8 ready](http://evil.example) <b> @ada *bold*".to_owned();
     sample.author.login = "eve\u{202e}](http://evil.example)".to_owned();
-    sample.labels = vec!["[l](http://evil.example)".to_owned(), "a\n# b".to_owned()];
-    sample.review_requests = vec!["http://evil.example".to_owned()];
+    sample.labels = Some(vec!["[l](http://evil.example)".to_owned(), "a\n# b".to_owned()]);
+    sample.review_requests = Some(vec!["http://evil.example".to_owned()]);
     sample.base_ref_name = "https://evil.example".to_owned();
     let now = at("2026-06-30T12:00:00Z");
     let made = assemble(&sample, None, SummaryStatus::Failed, coverage(), now);

@@ -168,7 +168,7 @@ async fn a_claim_is_repaired_once() {
     let (writing, _) = start(&[claim, "Adds a cache to the client, and no more."], 9).await;
     let (text, cost) = written(writing.write(asked(7), soon(), &allowance).await);
     assert_eq!(text, "Adds a cache to the client, and no more.");
-    assert_eq!(cost, Cost { llm_calls: 2, prompt_tokens: 20, completion_tokens: 4 });
+    assert_eq!(cost, Cost { llm_calls: 2, prompt_tokens: Some(20), completion_tokens: Some(4) });
 
     let (writing, world) = start(&[claim], 9).await;
     assert_eq!(written(writing.write(asked(7), soon(), &allowance).await).0, SOUND);

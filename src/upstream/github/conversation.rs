@@ -55,6 +55,10 @@ const DRAFT: &str = "PENDING";
 /// can see is left out: others will be told from the same reading.
 pub(super) fn read(value: &Value) -> Option<Conversation> {
     let node = Node::deserialize(value).ok()?;
+    if node.comments.is_none() && node.review_threads.is_none() && node.reviews.is_none() {
+        // Nothing told is not the same as nothing said.
+        return None;
+    }
     let mut remarks: Vec<Remark> = Vec::new();
     remarks.extend(
         nodes(node.comments).filter_map(|comment| remark(comment, RemarkPlace::Conversation)),
@@ -83,8 +87,8 @@ pub(super) fn read(value: &Value) -> Option<Conversation> {
     let reviews = remarks.len() - comments;
     remarks.sort_by_key(|remark| remark.created_at);
     let counted = node.total_comments_count.and_then(|total| usize::try_from(total).ok());
-    let total = counted.unwrap_or(comments).max(comments).saturating_add(reviews);
-    Some(Conversation { remarks, total: u64::try_from(total).unwrap_or(u64::MAX) })
+    let total = counted.map(|counted| counted.max(comments).saturating_add(reviews));
+    Some(Conversation { remarks, total: total.and_then(|total| u64::try_from(total).ok()) })
 }
 
 fn remark(comment: Comment, place: RemarkPlace) -> Option<Remark> {
@@ -129,13 +133,15 @@ mod tests {
         assert_eq!(bodies, ["first", "second", "third"]);
         assert_eq!(conversation.remarks[0].author, Author::ghost());
         assert_eq!(conversation.remarks[1].place, RemarkPlace::Review(ReviewState::Approved));
-        assert_eq!(conversation.total, 41);
+        assert_eq!(conversation.total, Some(41));
     }
 
     #[test]
     fn what_github_left_out_is_no_conversation() {
         assert_eq!(read(&Value::Null), None);
-        let empty = json!({ "totalCommentsCount": null, "comments": null, "reviewThreads": null, "reviews": null });
-        assert_eq!(read(&empty), Some(Conversation::default()));
+        let mut told = json!({ "totalCommentsCount": null, "comments": null, "reviewThreads": null, "reviews": null });
+        assert_eq!(read(&told), None);
+        told["reviews"] = json!({ "nodes": [] });
+        assert_eq!(read(&told), Some(Conversation { remarks: Vec::new(), total: None }));
     }
 }

@@ -19,6 +19,16 @@ pub(super) struct Connection<T> {
 }
 
 impl<T> Connection<T> {
+    /// Whether every node was told.
+    fn is_whole(&self) -> bool {
+        self.nodes.as_ref().is_some_and(|nodes| nodes.iter().all(Option::is_some))
+    }
+
+    /// Its nodes, if every one of them was told: a part would pass for the whole.
+    pub(super) fn into_all(self) -> Option<Vec<T>> {
+        self.nodes?.into_iter().collect()
+    }
+
     /// Its nodes without those that are null.
     pub(super) fn into_nodes(self) -> impl Iterator<Item = T> {
         self.nodes.into_iter().flatten().flatten()
@@ -67,7 +77,7 @@ struct Node {
     deletions: Option<u64>,
     changed_files: Option<u64>,
     total_comments_count: Option<u64>,
-    comments: Connection<Activity>,
+    comments: Option<Connection<Activity>>,
     reviews: Option<Connection<Activity>>,
     review_decision: Option<String>,
     latest_opinionated_reviews: Option<Connection<ReviewNode>>,
@@ -160,7 +170,7 @@ struct StateCount {
 /// A pull request that was read, and what there is to say about the reading.
 pub(super) struct Read {
     pub(super) pull_request: PullRequest,
-    /// GitHub did not say how many review comments there are, so the measure may be too low.
+    /// GitHub did not say how many comments of one kind there are, so the measure may be too low.
     pub(super) is_undercounted: bool,
 }
 
@@ -176,8 +186,11 @@ pub(super) fn read(value: &Value, path: &[&str], gaps: &Gaps, with_checks: bool)
         let field_path: Vec<&str> = path.iter().copied().chain([field]).collect();
         gaps.contains(&field_path)
     };
-    let conversation_comments = node.comments.total_count?;
-    let author = author(node.author);
+    let conversation_comments = node.comments.as_ref().and_then(|comments| comments.total_count);
+    let author = match node.author {
+        None if is_gap("author") => Author::unknown(),
+        told => author(told),
+    };
     let commit = nodes(node.commits).last().map(|last| last.commit);
     let head_committed_at = commit.as_ref().map(|commit| commit.committed_date);
     let pushed_at = commit
@@ -185,13 +198,19 @@ pub(super) fn read(value: &Value, path: &[&str], gaps: &Gaps, with_checks: bool)
         // A commit's date is its author's claim; GitHub's own clock bounds it.
         .map(|commit| commit.committed_date.min(node.updated_at));
     let reviews = node.reviews.as_ref().and_then(|reviews| reviews.total_count);
-    let spoke_at = node.comments.into_nodes().chain(nodes(node.reviews));
+    // One that is null, or whose list is missing, might be the latest.
+    let is_activity_known = [&node.comments, &node.reviews]
+        .into_iter()
+        .all(|told| told.as_ref().is_some_and(Connection::is_whole));
+    let spoke_at = nodes(node.comments).chain(nodes(node.reviews));
     let last_human_activity = spoke_at
         .filter(|activity| !activity.author.as_ref().is_some_and(Actor::is_bot))
         .filter_map(|activity| activity.at)
         .chain(pushed_at)
         .chain([node.created_at])
-        .max();
+        .max()
+        // The list's last change bounds what is not known: nobody is called idle for a gap.
+        .filter(|_| is_activity_known);
     let checks = match node.status_check_rollup {
         Some(rollup) => checks(rollup),
         None if with_checks && !is_gap("statusCheckRollup") => NO_CHECKS,
@@ -216,15 +235,21 @@ pub(super) fn read(value: &Value, path: &[&str], gaps: &Gaps, with_checks: bool)
         conversation_comments,
         review_comments: node
             .total_comments_count
-            .map_or(0, |total| total.saturating_sub(conversation_comments)),
-        reviews: reviews.unwrap_or_default(),
+            .zip(conversation_comments)
+            .map(|(total, conversation)| total.saturating_sub(conversation)),
+        reviews,
         unresolved_threads: unresolved(node.review_threads),
         review_decision: decision(node.review_decision.as_deref(), is_gap("reviewDecision")),
-        latest_reviews: nodes(node.latest_opinionated_reviews).filter_map(review).collect(),
-        review_requests: nodes(node.review_requests)
-            .filter_map(|request| request.requested_reviewer)
-            .filter_map(|reviewer| reviewer.login.or(reviewer.combined_slug))
-            .collect(),
+        latest_reviews: node
+            .latest_opinionated_reviews
+            .and_then(Connection::into_all)
+            .and_then(|all| all.into_iter().map(review).collect()),
+        review_requests: node.review_requests.and_then(Connection::into_all).map(|all| {
+            all.into_iter()
+                .filter_map(|request| request.requested_reviewer)
+                .filter_map(|reviewer| reviewer.login.or(reviewer.combined_slug))
+                .collect()
+        }),
         mergeable: match node.mergeable.as_deref() {
             Some("MERGEABLE") => Mergeable::Mergeable,
             Some("CONFLICTING") => Mergeable::Conflicting,
@@ -233,10 +258,14 @@ pub(super) fn read(value: &Value, path: &[&str], gaps: &Gaps, with_checks: bool)
         is_in_merge_queue: node.is_in_merge_queue,
         auto_merge: (!is_gap("autoMergeRequest")).then_some(node.auto_merge_request.is_some()),
         checks,
-        labels: nodes(node.labels).map(|label| label.name).collect(),
+        labels: node
+            .labels
+            .and_then(Connection::into_all)
+            .map(|all| all.into_iter().map(|label| label.name).collect()),
         last_human_activity,
     };
-    Some(Read { pull_request, is_undercounted: node.total_comments_count.is_none() })
+    let is_undercounted = pull_request.discussion().is_none();
+    Some(Read { pull_request, is_undercounted })
 }
 
 /// Whether the commit only brings the base branch in (the button "Update branch"): no progress.

@@ -70,7 +70,7 @@ pub(super) fn noted(read: facts::Read, warnings: &mut Vec<String>) -> PullReques
     if read.is_undercounted {
         let number = read.pull_request.number;
         warnings.push(format!(
-            "GitHub did not say how many review comments #{number} has; it ranks by its conversation alone."
+            "GitHub did not say how many comments #{number} has; it ranks by those that are known."
         ));
     }
     read.pull_request

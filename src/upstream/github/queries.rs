@@ -36,7 +36,7 @@ fragment Facts on PullRequest {
   reviewThreads(first: 100) { totalCount nodes { isResolved } }
   mergeable isInMergeQueue
   autoMergeRequest { enabledAt }
-  labels(first: 20) { nodes { name } }
+  labels(first: 100) { nodes { name } }
   commits(last: 1) { nodes { commit { committedDate messageHeadline } } }
   statusCheckRollup @include(if: $checks) {
     state

@@ -272,7 +272,7 @@ async fn conversations_are_one_call_and_a_missing_one_is_missing() {
     let name = "a/b".parse().unwrap();
     let conversations = github.conversations(&name, &[1, 2], &call()).await.unwrap();
     assert_eq!(conversations.keys().copied().collect::<Vec<_>>(), [1]);
-    assert_eq!(conversations[&1].total, 3);
+    assert_eq!(conversations[&1].total, Some(3));
     assert_eq!(conversations[&1].remarks[0].body, "hello");
     assert_eq!(seen.lock().unwrap().len(), 1);
     assert!(github.conversations(&name, &[], &call()).await.unwrap().is_empty());

@@ -171,13 +171,12 @@ impl Inner {
 }
 
 fn completion(response: CreateChatCompletionResponse) -> Completion {
-    let usage =
-        response.usage.map_or((0, 0), |usage| (usage.prompt_tokens, usage.completion_tokens));
+    let usage = response.usage;
     let text = response.choices.into_iter().next().and_then(|choice| choice.message.content);
     Completion {
         text: text.unwrap_or_default(),
-        prompt_tokens: usage.0.into(),
-        completion_tokens: usage.1.into(),
+        prompt_tokens: usage.as_ref().map(|usage| usage.prompt_tokens.into()),
+        completion_tokens: usage.map(|usage| usage.completion_tokens.into()),
     }
 }
 
@@ -228,18 +227,21 @@ fn normalized(body: &[u8]) -> Option<String> {
         _ => String::new(),
     };
     let count = |name: &str| {
-        let tokens = answer.get("usage").and_then(|usage| usage.get(name)).and_then(Value::as_u64);
-        u32::try_from(tokens.unwrap_or(0)).unwrap_or(u32::MAX)
+        let tokens = answer.get("usage")?.get(name)?.as_u64()?;
+        Some(u32::try_from(tokens).unwrap_or(u32::MAX))
     };
-    let (prompt, written) = (count("prompt_tokens"), count("completion_tokens"));
+    // Half a statement is none: the crate takes both or nothing.
+    let usage = count("prompt_tokens").zip(count("completion_tokens")).map(|(read, written)| {
+        json!({
+            "prompt_tokens": read,
+            "completion_tokens": written,
+            "total_tokens": read.saturating_add(written),
+        })
+    });
     let answer = json!({
         "id": "", "created": 0, "model": "", "object": "chat.completion",
         "choices": [{ "index": 0, "message": { "role": "assistant", "content": text } }],
-        "usage": {
-            "prompt_tokens": prompt,
-            "completion_tokens": written,
-            "total_tokens": prompt.saturating_add(written),
-        },
+        "usage": usage,
     });
     Some(answer.to_string())
 }

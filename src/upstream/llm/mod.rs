@@ -48,10 +48,10 @@ pub struct LlmSettings {
 pub struct Completion {
     /// The text as it came: untrusted, and perhaps empty.
     pub text: String,
-    /// Tokens read, as the server says; 0 if it does not say.
-    pub prompt_tokens: u64,
-    /// Tokens written, as the server says; 0 if it does not say.
-    pub completion_tokens: u64,
+    /// Tokens read, as the server says; `None` unless it says both.
+    pub prompt_tokens: Option<u64>,
+    /// Tokens written, as the server says; `None` unless it says both.
+    pub completion_tokens: Option<u64>,
 }
 
 impl fmt::Debug for Completion {

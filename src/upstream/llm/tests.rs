@@ -77,12 +77,27 @@ async fn a_meagre_answer_is_enough() {
     let (llm, script) = serve(vec![said("Adds a cache.")]).await;
     let completion = ask(&llm).await.unwrap();
     assert_eq!(completion.text, "Adds a cache.");
-    assert_eq!((completion.prompt_tokens, completion.completion_tokens), (11, 3));
+    assert_eq!((completion.prompt_tokens, completion.completion_tokens), (Some(11), Some(3)));
     let request = script.lock().unwrap().1[0].clone();
     assert_eq!(request["messages"][0], json!({ "role": "system", "content": "rules" }));
     assert_eq!(request["messages"][1], json!({ "role": "user", "content": "data" }));
     assert_eq!(request["max_tokens"], 300);
     assert!(llm.host().starts_with("127.0.0.1:"));
+}
+
+#[tokio::test]
+async fn tokens_that_are_not_told_are_unknown() {
+    let usage = |usage: Value| {
+        let answer = json!({ "choices": [{ "message": { "content": "Fine." } }], "usage": usage });
+        (200, answer.to_string())
+    };
+    let answers = vec![usage(Value::Null), usage(json!({ "prompt_tokens": 11 }))];
+    let (llm, _) = serve(answers).await;
+    for _ in 0..2 {
+        let completion = ask(&llm).await.unwrap();
+        assert_eq!(completion.text, "Fine.");
+        assert_eq!((completion.prompt_tokens, completion.completion_tokens), (None, None));
+    }
 }
 
 #[tokio::test]

@@ -184,6 +184,8 @@ pub struct PullRequest {
     /// The fork's owner, if it does not come from the repository itself.
     pub fork: Option<String>,
     pub labels: Vec<String>,
+    /// Of all its labels. A change of it touches no pull request at GitHub.
+    pub label_colour: &'static str,
     pub comments: Vec<Comment>,
     pub threads: Vec<Thread>,
     pub reviews: Vec<Review>,
@@ -227,6 +229,7 @@ impl PullRequest {
             head_at: opened,
             fork: None,
             labels: Vec::new(),
+            label_colour: "d4c5f9",
             comments: Vec::new(),
             threads: Vec::new(),
             reviews: Vec::new(),

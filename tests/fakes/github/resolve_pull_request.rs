@@ -79,7 +79,7 @@ fn related<'s>(
             Ok(Outcome::Object(owner.unwrap_or_else(own)))
         }
         "labels" => {
-            let node = move |name: &'s String| label(context, name);
+            let node = move |name: &'s String| label(context, name, pull.label_colour);
             context.connection("LabelConnection", field, &pull.labels, node)
         }
         "comments" => {
@@ -135,11 +135,11 @@ fn reviews<'s>(pull: &'s PullRequest, field: &Field<'_>) -> Vec<&'s Review> {
     latest
 }
 
-fn label<'s>(context: Context<'s>, name: &'s str) -> Object<'s> {
+fn label<'s>(context: Context<'s>, name: &'s str, colour: &'static str) -> Object<'s> {
     context.object("Label", move |field| match field.name() {
         "id" => leaf(format!("LA_{name}")),
         "name" => leaf(name),
-        "color" => leaf("d4c5f9"),
+        "color" => leaf(colour),
         _ => nothing(),
     })
 }

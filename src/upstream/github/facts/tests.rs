@@ -49,11 +49,11 @@ fn day(day: u32) -> Option<DateTime<Utc>> {
 #[test]
 fn a_whole_answer_is_read() {
     let read = read_with(|_| {});
-    assert_eq!((read.conversation_comments, read.review_comments, read.discussion()), (2, 3, 5));
-    assert_eq!(read.reviews, 4);
+    assert_eq!((read.conversation_comments, read.review_comments), (Some(2), Some(3)));
+    assert_eq!((read.discussion(), read.reviews), (Some(5), Some(4)));
     assert_eq!(read.review_decision, ReviewDecision::None);
-    assert_eq!(read.latest_reviews[0].author, Author::ghost());
-    assert_eq!(read.review_requests, ["cy", "org/core"]);
+    assert_eq!(read.told_reviews()[0].author, Author::ghost());
+    assert_eq!(read.told_requests(), ["cy", "org/core"]);
     assert_eq!(read.unresolved_threads, Some(1));
     assert_eq!(read.mergeable, Mergeable::Unknown);
     assert_eq!(read.auto_merge, Some(false));
@@ -97,6 +97,69 @@ fn a_missing_total_is_said_and_a_missing_essential_is_no_pull_request() {
     value["headRefOid"] = Value::Null;
     assert!(read(&value, &[], &Gaps::default(), true).is_none());
     assert!(read(&Value::Null, &[], &Gaps::default(), true).is_none());
+}
+
+#[test]
+fn a_null_is_neither_zero_nor_false_nor_an_empty_list() {
+    let mut value = node();
+    for (field, told) in value.as_object_mut().unwrap() {
+        let is_essential = [
+            "number",
+            "title",
+            "url",
+            "isDraft",
+            "createdAt",
+            "updatedAt",
+            "baseRefName",
+            "headRefOid",
+            "state",
+        ];
+        if !is_essential.contains(&field.as_str()) {
+            *told = Value::Null;
+        }
+    }
+    let body = br#"{"data":{"repository":{}},"errors":[{"path":["repository","pr_7"]},
+        {"path":["repository","pr_7","author"]},{"path":["repository","pr_7","reviewDecision"]},
+        {"path":["repository","pr_7","statusCheckRollup"]},
+        {"path":["repository","pr_7","autoMergeRequest"]}]}"#;
+    let gaps = crate::upstream::github::graphql::gaps_of(body);
+    let read = read(&value, &["pr_7"], &gaps, true).unwrap();
+    assert!(read.is_undercounted);
+    let pr = read.pull_request;
+    let counts = [
+        pr.additions,
+        pr.deletions,
+        pr.changed_files,
+        pr.conversation_comments,
+        pr.review_comments,
+        pr.reviews,
+        pr.unresolved_threads,
+        pr.discussion(),
+    ];
+    assert_eq!(counts, [None; 8]);
+    assert_eq!((pr.is_in_merge_queue, pr.auto_merge), (None, None));
+    assert_eq!((pr.labels, pr.review_requests, pr.latest_reviews), (None, None, None));
+    assert_eq!((pr.checks, pr.mergeable), (Checks::UNKNOWN, Mergeable::Unknown));
+    assert_eq!(pr.review_decision, ReviewDecision::Unknown);
+    assert_eq!((pr.author.login(), pr.last_human_activity), (None, None));
+}
+
+#[test]
+fn a_list_with_a_hole_is_unknown() {
+    let read = read_with(|node| {
+        for field in ["latestOpinionatedReviews", "labels", "reviewRequests", "reviewThreads"] {
+            node[field]["nodes"][0] = Value::Null;
+        }
+    });
+    assert_eq!((read.latest_reviews, read.labels, read.review_requests), (None, None, None));
+    assert_eq!(read.unresolved_threads, None);
+}
+
+#[test]
+fn the_total_alone_is_no_part() {
+    let read = read_with(|node| node["comments"] = Value::Null);
+    assert_eq!((read.conversation_comments, read.review_comments), (None, None));
+    assert_eq!(read.reviews, Some(4));
 }
 
 #[test]

@@ -32,7 +32,8 @@ impl Tools {
         call: &Call,
     ) -> Result<Conversation> {
         let told = self.told(number);
-        let comments = told.as_ref().map_or(LARGEST_PAGE, |told| told.comments);
+        let comments = told.as_ref().and_then(|told| usize::try_from(told.comments?).ok());
+        let comments = comments.unwrap_or(LARGEST_PAGE);
         let (per_page, page) = last_page(comments);
         let params = params(
             repository,
@@ -67,9 +68,12 @@ impl Tools {
         }));
         let reviewed = remarks.len() - seen;
         remarks.sort_by_key(|remark| remark.created_at);
-        let counted = told.map_or(seen, |told| told.comments.saturating_add(told.review_comments));
-        let total = counted.max(seen).saturating_add(reviewed);
-        Ok(Conversation { remarks, total: u64::try_from(total).unwrap_or(u64::MAX) })
+        let counted = told.and_then(|told| {
+            let counted = told.comments?.saturating_add(told.review_comments?);
+            Some(usize::try_from(counted).ok()?.max(seen).saturating_add(reviewed))
+        });
+        let total = counted.and_then(|total| u64::try_from(total).ok());
+        Ok(Conversation { remarks, total })
     }
 }
 

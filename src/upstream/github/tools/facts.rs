@@ -3,12 +3,9 @@
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 
-use super::super::{facts::tally, refusal};
-use crate::domain::{
-    failure::Result,
-    pull_request::{
-        Author, CheckState, Checks, Mergeable, PullRequest, Review, ReviewDecision, ReviewState,
-    },
+use super::super::facts::tally;
+use crate::domain::pull_request::{
+    Author, CheckState, Checks, Mergeable, PullRequest, Review, ReviewDecision, ReviewState,
 };
 
 /// An account; the name of its kind is GitHub's.
@@ -75,18 +72,15 @@ pub(super) struct Item {
     pub(super) merged_at: Option<DateTime<Utc>>,
     pub(super) head: Branch,
     pub(super) base: Branch,
-    #[serde(default)]
-    labels: Vec<Label>,
+    labels: Option<Vec<Label>>,
     pub(super) comments: Option<u64>,
     pub(super) review_comments: Option<u64>,
     additions: Option<u64>,
     deletions: Option<u64>,
     pub(super) changed_files: Option<u64>,
     mergeable: Option<bool>,
-    #[serde(default)]
-    requested_reviewers: Vec<Account>,
-    #[serde(default)]
-    requested_teams: Vec<Team>,
+    requested_reviewers: Option<Vec<Account>>,
+    requested_teams: Option<Vec<Team>>,
 }
 
 /// A review.
@@ -113,25 +107,24 @@ impl Item {
     }
 
     pub(super) fn has_label(&self, name: &str) -> bool {
-        self.labels.iter().any(|label| label.name.eq_ignore_ascii_case(name))
+        self.labels.iter().flatten().any(|label| label.name.eq_ignore_ascii_case(name))
     }
 
-    /// The facts; `verdicts` are the reviews if all of them were told.
+    /// The facts; `reviews` if all of them were told.
     pub(super) fn into_facts(
         self,
-        reviews: &[ReviewItem],
-        verdicts: &[ReviewItem],
+        reviews: Option<&[ReviewItem]>,
         checks: Checks,
         auto_merge: Option<bool>,
-    ) -> Result<PullRequest> {
+    ) -> PullRequest {
         let author = self.author();
         let owner = self.base.repo.as_ref().and_then(|repo| repo.full_name.split('/').next());
         let team = |team: Team| match owner {
             Some(owner) => format!("{owner}/{}", team.slug),
             None => team.slug,
         };
-        let people = self.requested_reviewers.into_iter().map(|account| account.login);
-        Ok(PullRequest {
+        let requests = self.requested_reviewers.zip(self.requested_teams);
+        PullRequest {
             number: self.number,
             title: self.title,
             url: self.html_url,
@@ -140,7 +133,10 @@ impl Item {
             is_draft: self.draft,
             created_at: self.created_at,
             updated_at: self.updated_at,
-            review_requests: people.chain(self.requested_teams.into_iter().map(team)).collect(),
+            review_requests: requests.map(|(people, teams)| {
+                let people = people.into_iter().map(|account| account.login);
+                people.chain(teams.into_iter().map(team)).collect()
+            }),
             base_ref_name: self.base.name,
             base_ref_oid: Some(self.base.sha),
             head_ref_oid: self.head.sha,
@@ -148,12 +144,12 @@ impl Item {
             additions: self.additions,
             deletions: self.deletions,
             changed_files: self.changed_files,
-            conversation_comments: self.comments.ok_or_else(refusal::odd)?,
-            review_comments: self.review_comments.ok_or_else(refusal::odd)?,
-            reviews: u64::try_from(reviews.len()).unwrap_or(u64::MAX),
+            conversation_comments: self.comments,
+            review_comments: self.review_comments,
+            reviews: reviews.and_then(|all| u64::try_from(all.len()).ok()),
             unresolved_threads: None,
             review_decision: ReviewDecision::Unknown,
-            latest_reviews: verdicts.iter().filter_map(review).collect(),
+            latest_reviews: reviews.and_then(|all| all.iter().map(review).collect()),
             mergeable: match self.mergeable {
                 Some(true) => Mergeable::Mergeable,
                 Some(false) => Mergeable::Conflicting,
@@ -162,10 +158,10 @@ impl Item {
             is_in_merge_queue: None,
             auto_merge,
             checks,
-            labels: self.labels.into_iter().map(|label| label.name).collect(),
+            labels: self.labels.map(|labels| labels.into_iter().map(|label| label.name).collect()),
             // At the latest: whoever was active, human or not, it was not after this.
             last_human_activity: Some(self.updated_at),
-        })
+        }
     }
 }
 

@@ -63,8 +63,8 @@ pub(super) struct Tools {
 
 #[derive(Clone)]
 struct Told {
-    comments: usize,
-    review_comments: usize,
+    comments: Option<u64>,
+    review_comments: Option<u64>,
     changed_files: Option<u64>,
     reviews: Arc<Vec<ReviewItem>>,
 }
@@ -279,15 +279,15 @@ impl Tools {
             )
         });
         let told = Told {
-            comments: count(item.comments),
-            review_comments: count(item.review_comments),
+            comments: item.comments,
+            review_comments: item.review_comments,
             changed_files: item.changed_files,
             reviews: Arc::new(reviews),
         };
-        let verdicts = if warning.is_none() { told.reviews.as_slice() } else { &[] };
+        let all_reviews = warning.is_none().then_some(told.reviews.as_slice());
         let (state, is_merged) = (item.state.clone(), item.merged_at.is_some());
         let repository = item.base.repo.clone();
-        let pull_request = item.into_facts(&told.reviews, verdicts, checks, auto_merge)?;
+        let pull_request = item.into_facts(all_reviews, checks, auto_merge);
         self.told.lock().unwrap_or_else(PoisonError::into_inner).insert(number, told);
         Ok((Found { pull_request, repository, state, is_merged }, warning))
     }
@@ -348,10 +348,6 @@ fn params(
 
 fn of_pull_request(repository: &RepositoryName, number: u64) -> Value {
     params(repository, [("pull_number", json!(number))])
-}
-
-fn count(number: Option<u64>) -> usize {
-    number.and_then(|number| usize::try_from(number).ok()).unwrap_or_default()
 }
 
 fn list_of(
