@@ -85,6 +85,15 @@ impl Server {
         self.environment.insert(name.to_owned(), value.to_owned());
     }
 
+    /// The process, where the program itself runs.
+    #[allow(dead_code, reason = "for measurements")]
+    pub fn pid(&self) -> Option<u32> {
+        match &self.running {
+            Running::Program(program) => program.id(),
+            Running::Task { .. } | Running::Nothing => None,
+        }
+    }
+
     /// What the program has logged since its first start.
     pub fn log(&self) -> String {
         self.log.lock().unwrap().clone()
