@@ -49,11 +49,24 @@ pub struct PrincipalRecord {
     pub github_id: Option<u64>,
     /// How its last flow ended without a connection, for its agent to be told.
     pub last_ending: Option<(Ending, Timestamp)>,
+    /// Repositories (owner/repo) it asked about, the last one first; at most
+    /// [`PrincipalRecord::MOST_REPOSITORIES`]. Gone when the account is disconnected.
+    #[serde(default)]
+    pub repositories: Vec<String>,
 }
 
 impl PrincipalRecord {
     /// How many flows of one principal may be open; one more ends the oldest.
     pub const MOST_OPEN_FLOWS: usize = 5;
+    /// How many repositories are remembered.
+    pub const MOST_REPOSITORIES: usize = 12;
+
+    /// Puts a repository first. GitHub's names differ by more than case.
+    pub fn remember(&mut self, repository: &str) {
+        self.repositories.retain(|known| !known.eq_ignore_ascii_case(repository));
+        self.repositories.insert(0, repository.to_owned());
+        self.repositories.truncate(Self::MOST_REPOSITORIES);
+    }
 }
 
 impl Record for PrincipalRecord {

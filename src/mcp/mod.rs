@@ -6,7 +6,7 @@
 //!   the person it answers with an input request which the client brings back ([`authorization`]).
 //!
 //! The SDK serves both without sessions of its own; what is ours stands before it as middleware.
-//! One file a tool, in [`tools`].
+//! One file a tool, in [`tools`]; what hosts offer as commands, in [`prompts`].
 
 mod answer;
 mod arguments;
@@ -15,6 +15,7 @@ mod caller;
 mod entrance;
 mod legacy;
 mod progress;
+mod prompts;
 mod running;
 mod server;
 pub mod tools;

@@ -5,15 +5,16 @@ use std::sync::Arc;
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
-        CallToolRequestParams, CallToolResponse, Implementation, ListToolsResult,
-        PaginatedRequestParams, ServerCapabilities, ServerConfig, Tool,
+        CallToolRequestParams, CallToolResponse, CompleteRequestParams, CompleteResult,
+        GetPromptRequestParams, GetPromptResponse, Implementation, ListPromptsResult,
+        ListToolsResult, PaginatedRequestParams, Reference, ServerCapabilities, ServerConfig, Tool,
     },
     service::RequestContext,
 };
 
 use super::{
     McpParts, RunningCalls, answer, answer::Answer, authorization::RequestStates, caller::Caller,
-    caller::client_name, tools,
+    caller::client_name, prompts, tools,
 };
 use crate::{
     domain::{Failure, FailureCode, failure::Result},
@@ -87,6 +88,24 @@ impl McpServer {
 }
 
 impl McpServer {
+    /// Which repositories whoever is typing asked about. A completion is a convenience: where it
+    /// cannot be known there is none, and the log says why.
+    async fn repositories(&self, context: &RequestContext<RoleServer>) -> Vec<String> {
+        let parts = &self.inner.parts;
+        let known = async {
+            let caller = Caller::of(context)?;
+            let client = client_name(&caller, context);
+            match caller.principal(None, client, &parts.sessions).await? {
+                Some(principal) => parts.linking.repositories(&principal).await,
+                None => Ok(Vec::new()),
+            }
+        };
+        known.await.unwrap_or_else(|failure: Box<Failure>| {
+            answer::log(&failure, "completion/complete");
+            Vec::new()
+        })
+    }
+
     /// What is answered if the grant still stands; whoever revoked it while the call ran wants
     /// nothing of it told.
     async fn still_allowed(
@@ -109,9 +128,12 @@ impl ServerHandler for McpServer {
     fn get_info(&self) -> ServerConfig {
         let about = Implementation::new("pr-summarizer", env!("CARGO_PKG_VERSION"))
             .with_title("Pull request summaries");
-        ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
-            .with_server_info(about)
-            .with_instructions(INSTRUCTIONS)
+        let capabilities = ServerCapabilities::builder()
+            .enable_tools()
+            .enable_prompts()
+            .enable_completions()
+            .build();
+        ServerConfig::new(capabilities).with_server_info(about).with_instructions(INSTRUCTIONS)
     }
 
     async fn list_tools(
@@ -130,9 +152,49 @@ impl ServerHandler for McpServer {
         self.run(request, context).await
     }
 
+    async fn list_prompts(
+        &self,
+        _request: Option<PaginatedRequestParams>,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<ListPromptsResult, ErrorData> {
+        Ok(ListPromptsResult::with_all_items(prompts::all()))
+    }
+
+    async fn get_prompt(
+        &self,
+        request: GetPromptRequestParams,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<GetPromptResponse, ErrorData> {
+        match prompts::get(&request.name, request.arguments.as_ref()) {
+            Some(Ok(prompt)) => Ok(prompt.into()),
+            Some(Err(failure)) => {
+                let next = failure.code.agent_next_step();
+                Err(ErrorData::invalid_params(format!("{} Next: {next}", failure.detail), None))
+            }
+            None => Err(unknown_prompt()),
+        }
+    }
+
+    async fn complete(
+        &self,
+        request: CompleteRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CompleteResult, ErrorData> {
+        let Reference::Prompt(prompt) = &request.r#ref else { return Err(unknown_prompt()) };
+        let repositories = self.repositories(&context).await;
+        prompts::complete(&prompt.name, &request.argument, &repositories)
+            .map(CompleteResult::new)
+            .ok_or_else(unknown_prompt)
+    }
+
     fn get_tool(&self, name: &str) -> Option<Tool> {
         self.inner.tools.iter().find(|tool| tool.name == name).cloned()
     }
+}
+
+fn unknown_prompt() -> ErrorData {
+    let text = "There is no prompt, or no argument, of this name. Next: call prompts/list.";
+    ErrorData::invalid_params(text, None)
 }
 
 fn was_cancelled() -> ErrorData {

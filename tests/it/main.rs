@@ -22,6 +22,7 @@ mod messages;
 mod oauth;
 mod packing;
 mod program;
+mod prompts;
 mod protocol;
 mod proxies;
 mod ranking;

@@ -15,6 +15,7 @@ mod consent;
 mod finish;
 mod identification;
 mod records;
+mod repositories;
 mod status;
 
 use std::{fmt, sync::Arc};
@@ -269,6 +270,8 @@ impl AccountLinking {
         }
         let (connection, flows) = self
             .change_principal(principal, |record| {
+                // Their names may be private, and were read with this account.
+                record.repositories.clear();
                 (record.connection.take(), std::mem::take(&mut record.flows))
             })
             .await?;

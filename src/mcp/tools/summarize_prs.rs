@@ -103,7 +103,15 @@ pub(super) async fn run(call: Call, request: CallToolRequestParams) -> Result<An
         return Err(access_lost(&call, access.principal, &upstream).await?);
     };
     match digest {
-        Ok(digest) => Ok(Answer::done(render::render(&digest), &digest)?),
+        Ok(digest) => {
+            // Only a convenience: an answer is not lost for it.
+            if let Err(failure) =
+                parts.linking.note_repository(&access.principal, &digest.repository).await
+            {
+                tracing::warn!(?failure, "a repository that was asked about was not remembered");
+            }
+            Ok(Answer::done(render::render(&digest), &digest)?)
+        }
         Err(failure) => {
             if failure.code == FailureCode::ReauthorizationRequired {
                 parts.linking.note_refusal(&access.own).await;
