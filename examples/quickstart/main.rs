@@ -8,6 +8,8 @@
 mod fakes;
 
 mod assistant;
+mod clock;
+mod host;
 mod person;
 mod print;
 mod scene;
@@ -23,7 +25,11 @@ use std::{
 use clap::Parser;
 use pr_summarizer::domain::digest::RepositoryDigest;
 
-use self::{assistant::Assistant, print::Paint, scene::Scene};
+use self::{
+    assistant::Assistant,
+    print::Paint,
+    scene::{Scene, Staging},
+};
 
 /// The repository that the story is about.
 const REPOSITORY: &str = "lighthouse-labs/beacon";
@@ -41,15 +47,20 @@ struct Arguments {
     /// that is told to find them on this machine.
     #[arg(long, requires = "serve")]
     several_sites: bool,
+    /// Serve strangers, as in public: each client goes through OAuth. A line `later SECONDS` on
+    /// standard input puts the clocks of this world forward.
+    #[arg(long, requires = "serve")]
+    oauth: bool,
 }
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let arguments = Arguments::parse();
     if arguments.serve {
-        return serve::until_told(arguments.several_sites).await;
+        let staging = Staging { several_sites: arguments.several_sites, oauth: arguments.oauth };
+        return serve::until_told(staging).await;
     }
-    let scene = Scene::start(scene::any_port().await?, false, false).await?;
+    let scene = Scene::start(scene::any_port().await?, Staging::default(), false).await?;
     match tell(&scene, Paint::for_stdout()).await {
         Err(error) if is_broken_pipe(&*error) => {}
         told => told?,

@@ -5,18 +5,36 @@ use std::{error::Error, io, sync::Arc};
 use pr_summarizer::{
     app::App,
     config::{self, Environment},
-    domain::{Failure, SystemClock, SystemEntropy},
+    domain::{Failure, SystemEntropy},
     telemetry,
 };
 use tempfile::TempDir;
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 use url::Url;
 
-use crate::fakes::{FakeLlm, FakeScalekit, World};
+use crate::{
+    clock::SceneClock,
+    fakes::{FakeLlm, FakeScalekit, World},
+    host::HostSite,
+};
+
+/// Signs what this invented server gives out; nobody else ever holds it.
+const SESSION_SECRET: &str = "a-secret-of-an-invented-server-only";
+
+/// How the scene is set.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Staging {
+    /// Browsers find Scalekit and GitHub under names of their own.
+    pub(crate) several_sites: bool,
+    /// The server serves strangers, and a host's site with a client's document is there, too.
+    pub(crate) oauth: bool,
+}
 
 /// A server that runs, with everything around it.
 pub(crate) struct Scene {
     world: World,
+    host: Option<HostSite>,
+    clock: SceneClock,
     port: u16,
     stop: oneshot::Sender<()>,
     served: JoinHandle<Result<(), Box<Failure>>>,
@@ -30,21 +48,22 @@ pub(crate) async fn any_port() -> io::Result<TcpListener> {
 }
 
 impl Scene {
-    /// `several_sites`: browsers find Scalekit and GitHub under names of their own.
     /// `logs`: the server's log goes to standard error, as it does in earnest.
     pub(crate) async fn start(
         listener: TcpListener,
-        several_sites: bool,
+        staging: Staging,
         logs: bool,
     ) -> Result<Self, Box<dyn Error>> {
-        let mut world = World::builder();
-        if several_sites {
+        let clock = SceneClock::default();
+        let mut world = World::builder().clock(Arc::new(clock.clone()));
+        if staging.several_sites {
             world = world.hosts("scalekit.test", "github.test");
         }
         let world = world.start().await;
         let port = listener.local_addr()?.port();
         let state = tempfile::Builder::new().prefix("pr-summarizer-quickstart-").tempdir()?;
-        let environment = Environment::of([
+        let host = if staging.oauth { Some(HostSite::open().await?) } else { None };
+        let mut variables = vec![
             ("PORT", port.to_string()),
             ("STATE_DIR", state.path().display().to_string()),
             ("SCALEKIT_ENVIRONMENT_URL", world.scalekit.url().to_owned()),
@@ -53,18 +72,25 @@ impl Scene {
             ("GITHUB_CONNECTION_NAME", FakeScalekit::CONNECTION_NAME.to_owned()),
             ("OPENAI_BASE_URL", world.llm.url()),
             ("OPENAI_API_KEY", FakeLlm::API_KEY.to_owned()),
-        ]);
-        let settings = config::load(&environment)?;
+        ];
+        if let Some(host) = &host {
+            variables.extend([
+                ("AUTH_MODE", "oauth".to_owned()),
+                ("SESSION_SECRET", SESSION_SECRET.to_owned()),
+                ("OAUTH_CLIENT_ID_ORIGINS", host.origin().to_owned()),
+            ]);
+        }
+        let settings = config::load(&Environment::of(variables))?;
         if logs {
             telemetry::init(&settings.log);
         }
         let app =
-            App::on(listener, settings, Arc::new(SystemClock), Arc::new(SystemEntropy)).await?;
+            App::on(listener, settings, Arc::new(clock.clone()), Arc::new(SystemEntropy)).await?;
         let (stop, stopped) = oneshot::channel();
         let served = tokio::spawn(app.serve(async {
             let _ = stopped.await;
         }));
-        Ok(Self { world, port, stop, served, _state: state })
+        Ok(Self { world, host, clock, port, stop, served, _state: state })
     }
 
     /// Where all its links begin.
@@ -75,6 +101,16 @@ impl Scene {
     /// Where MCP clients find it.
     pub(crate) fn mcp_url(&self) -> String {
         format!("{}/mcp", self.origin())
+    }
+
+    /// The address of the client's document, where the scene has one.
+    pub(crate) fn client_document(&self) -> Option<String> {
+        self.host.as_ref().map(HostSite::document)
+    }
+
+    /// What tells this world its time.
+    pub(crate) fn clock(&self) -> &SceneClock {
+        &self.clock
     }
 
     /// Who answers at this address.

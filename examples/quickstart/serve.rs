@@ -2,35 +2,43 @@
 
 use std::{
     error::Error,
-    io::{self, Read as _, Write as _},
+    io::{self, BufRead as _, Write as _},
     thread,
 };
 
+use chrono::Duration;
 use tokio::{net::TcpListener, sync::oneshot};
 
 use crate::{
     PERSON, REPOSITORY,
-    scene::{Scene, any_port},
+    clock::SceneClock,
+    scene::{Scene, Staging, any_port},
 };
 
 /// The port that the README's snippets name.
 const USUAL_PORT: u16 = 3000;
 
 /// Serves until Ctrl-C, SIGTERM or the end of standard input.
-pub(crate) async fn until_told(several_sites: bool) -> Result<(), Box<dyn Error>> {
+pub(crate) async fn until_told(staging: Staging) -> Result<(), Box<dyn Error>> {
     let listener = match TcpListener::bind(("127.0.0.1", USUAL_PORT)).await {
         Ok(listener) => listener,
         Err(_) => any_port().await?,
     };
-    let told = told_to_stop()?;
-    let scene = Scene::start(listener, several_sites, true).await?;
-    announce(&scene.mcp_url())?;
-    told.await?;
+    let (signalled, scene) = (signalled()?, Scene::start(listener, staging, true).await?);
+    let closed = standard_input_closed(scene.clock().clone());
+    announce(&scene)?;
+    tokio::select! {
+        signalled = signalled => signalled?,
+        _ = closed => {}
+    }
     scene.end().await
 }
 
 /// Scripts read the lines `NAME=value`, so they stand at the line's start and are flushed.
-fn announce(url: &str) -> io::Result<()> {
+fn announce(scene: &Scene) -> io::Result<()> {
+    let url = scene.mcp_url();
+    let document = scene.client_document();
+    let document = document.map_or_else(String::new, |url| format!("\nCLIENT_DOCUMENT={url}"));
     let mut out = io::stdout().lock();
     writeln!(
         out,
@@ -39,7 +47,7 @@ pr-summarizer runs here, with an invented repository and invented people:
 
 MCP_URL={url}
 REPOSITORY={REPOSITORY}
-PERSON={PERSON}
+PERSON={PERSON}{document}
 
 Tell one of these about it:
   VS Code      .vscode/mcp.json         {{\"servers\":{{\"prs\":{{\"type\":\"http\",\"url\":\"{url}\"}}}}}}
@@ -56,9 +64,8 @@ Ctrl-C ends it."
     out.flush()
 }
 
-/// Ready when somebody wants the end. Listens from now on, so that no signal is missed later.
-fn told_to_stop() -> io::Result<impl Future<Output = io::Result<()>>> {
-    let closed = standard_input_closed();
+/// Ready at Ctrl-C or SIGTERM. Listens from now on, so that no signal is missed later.
+fn signalled() -> io::Result<impl Future<Output = io::Result<()>>> {
     #[cfg(unix)]
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     Ok(async move {
@@ -69,18 +76,23 @@ fn told_to_stop() -> io::Result<impl Future<Output = io::Result<()>>> {
         tokio::select! {
             interrupted = tokio::signal::ctrl_c() => interrupted,
             _ = terminated => Ok(()),
-            _ = closed => Ok(()),
         }
     })
 }
 
 /// Whoever started this server holds its standard input open for as long as it is wanted; so it
-/// does not outlive a script that was killed.
-fn standard_input_closed() -> oneshot::Receiver<()> {
+/// does not outlive a script that was killed. What is written there may put the clock forward.
+fn standard_input_closed(clock: SceneClock) -> oneshot::Receiver<()> {
     let (closed, waiting) = oneshot::channel();
     thread::spawn(move || {
-        let mut ignored = [0; 256];
-        while io::stdin().read(&mut ignored).is_ok_and(|read| read > 0) {}
+        for line in io::stdin().lock().lines() {
+            let Ok(line) = line else { break };
+            let seconds = line.strip_prefix("later ").and_then(|seconds| seconds.parse().ok());
+            if let Some(by) = seconds.and_then(Duration::try_seconds) {
+                clock.put_forward(by);
+                eprintln!("The clocks of this world were put forward by {} s.", by.num_seconds());
+            }
+        }
         let _ = closed.send(());
     });
     waiting

@@ -7,6 +7,8 @@
 
 mod message;
 
+use std::time::Duration;
+
 use axum::{
     body::{Body, to_bytes},
     extract::{Request, State},
@@ -14,8 +16,10 @@ use axum::{
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
+use futures_util::StreamExt as _;
 use rmcp::model::{ErrorCode, InitializeRequestParams, RequestId};
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use self::message::Message;
 use super::{
@@ -37,6 +41,10 @@ const SESSION_NOT_FOUND: ErrorCode = ErrorCode(-32001);
 /// No refusal of the SDK is longer, in bytes.
 const LONGEST_REFUSAL: usize = 1_000;
 
+/// How much of a body that nobody wants is awaited, in bytes, and how long.
+const LONGEST_UNWANTED: usize = 64 * 1024;
+const UNWANTED_PATIENCE: Duration = Duration::from_secs(2);
+
 /// What the door needs.
 #[derive(Debug, Clone)]
 pub(super) struct Door {
@@ -49,7 +57,7 @@ pub(super) struct Door {
 pub(super) async fn admit(State(door): State<Door>, request: Request, next: Next) -> Response {
     let admitted = match door.entrance.admit(request.headers()).await {
         Ok(admitted) => admitted,
-        Err(refusal) => return *refusal,
+        Err(refusal) => return unwanted(request.into_body(), *refusal).await,
     };
     match *request.method() {
         Method::POST => door.post(&admitted, request, next).await,
@@ -194,6 +202,29 @@ impl Door {
             Err(failure) => internal(&failure, &Value::Null),
         }
     }
+}
+
+/// The answer to a request whose body nobody wants to know. A body that is still on its way when the
+/// answer leaves ends the connection without a word, and the client that sends its next request
+/// there, now with a token, is cut off. So what is short and prompt is awaited, and where it is not
+/// the answer says that the connection ends.
+async fn unwanted(body: Body, mut answer: Response) -> Response {
+    let mut parts = body.into_data_stream();
+    let whole = timeout(UNWANTED_PATIENCE, async {
+        let mut length = 0;
+        while length <= LONGEST_UNWANTED {
+            match parts.next().await {
+                Some(Ok(part)) => length += part.len(),
+                Some(Err(_)) => return false,
+                None => return true,
+            }
+        }
+        false
+    });
+    if !whole.await.unwrap_or_default() {
+        answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    answer
 }
 
 /// Hands a message on to the SDK. It refuses in plain text, in part without saying so, which clients

@@ -1,12 +1,11 @@
 #!/usr/bin/env bash
-# Runs the real clients against one running server: MCP_URL if given, otherwise the quickstart's.
+# Runs the real clients against one running server: MCP_URL if given, otherwise the quickstart's, and then a second time
+# against one that serves strangers, where each client goes through its own OAuth.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 # shellcheck source=tests/clients/server.sh
 source ./server.sh
 ./install.sh
-# shellcheck disable=SC2119 # no flags: every site is this machine by its address
-serve
 
 failed=()
 run() {
@@ -15,9 +14,25 @@ run() {
   # A client that hangs must not hang the run.
   timeout --kill-after=10 300 "$@" || failed+=("$name")
 }
+
+given=${MCP_URL:-}
+# shellcheck disable=SC2119 # no flags: every site is this machine by its address
+serve
 run "typescript 1.x" node typescript-1.x/client.mjs
 run "typescript 2.x" node typescript-2.x/client.mjs
 run "python" python/.venv/bin/python python/client.py
+
+if [[ -z $given ]]; then
+  stop_serving
+  unset MCP_URL
+  serve --oauth
+  run "typescript 1.x OAuth" node typescript-1.x/oauth.mjs
+  run "typescript 2.x OAuth" node typescript-2.x/oauth.mjs
+  run "python OAuth" python/.venv/bin/python python/oauth.py
+  run "redirect forms" node hosts/check.mjs
+else
+  echo "the OAuth of the clients needs a server of its own, so it is left out"
+fi
 
 if ((${#failed[@]} > 0)); then
   printf 'failed: %s\n' "${failed[@]}"

@@ -1,16 +1,19 @@
 # shellcheck shell=bash
-# Sourced by the runners: `serve [flags…]` starts the quickstart's server and exports MCP_URL, REPOSITORY and PERSON;
+# Sourced by the runners: `serve [flags…]` starts the quickstart's server and exports MCP_URL, REPOSITORY and PERSON
+# (with --oauth also CLIENT_DOCUMENT, and CLOCK: a line `later SECONDS` written there puts the server's clock forward);
 # when the shell ends, exactly that process is ended. A server given by MCP_URL is used as it is and left alone.
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 server_pid=
 server_folder=
+server_flags=()
 
 stop_serving() {
   if [[ -n $server_pid ]]; then
     kill -TERM "$server_pid" 2>/dev/null || true
     wait "$server_pid" 2>/dev/null || true
     server_pid=
+    server_flags=()
   fi
   if [[ -n $server_folder ]]; then rm -rf "$server_folder"; server_folder=; fi
 }
@@ -22,27 +25,56 @@ server_failed() {
   exit 1
 }
 
-serve() {
-  if [[ -n ${MCP_URL:-} ]]; then echo "using the server at $MCP_URL"; return; fi
-  local quickstart=${CARGO_TARGET_DIR:-$root/target}/debug/examples/quickstart
-  (cd "$root" && cargo build --locked --quiet --example quickstart)
+# Starts a program with its standard input held open; what stands behind it as NAME=value is added to its environment.
+serve_program() {
+  local program=$1
+  shift
   server_folder=$(mktemp -d)
   trap stop_serving EXIT
-  # The server ends when its standard input does, so it gets a pipe that this shell holds open.
+  # The programs of the tests end when their standard input does, so they get a pipe that this shell holds open.
   mkfifo "$server_folder/in"
-  "$quickstart" --serve "$@" <"$server_folder/in" >"$server_folder/out" 2>"$server_folder/err" &
+  env "$@" "$program" "${server_flags[@]}" <"$server_folder/in" >"$server_folder/out" 2>"$server_folder/err" &
   server_pid=$!
   # Opened for reading and writing: opening a pipe for writing alone would wait for a reader that may have died.
   exec 9<>"$server_folder/in"
-  local name tries=0
-  for name in MCP_URL REPOSITORY PERSON; do
-    until grep -q "^$name=" "$server_folder/out"; do
-      kill -0 "$server_pid" 2>/dev/null || server_failed "the server ended before it printed $name"
-      ((tries += 1))
-      ((tries < 300)) || server_failed "the server did not print $name within 30 s"
-      sleep 0.1
-    done
+}
+
+# Tries a command again and again, at most for 30 s and as long as the server lives.
+await() {
+  local what=$1 tries=0
+  shift
+  until "$@"; do
+    kill -0 "$server_pid" 2>/dev/null || server_failed "the server ended before $what"
+    ((tries += 1))
+    ((tries < 300)) || server_failed "$what did not happen within 30 s"
+    sleep 0.1
+  done
+}
+
+# Exports what the server prints as NAME=value.
+until_told() {
+  local name
+  for name in "$@"; do
+    await "it printed $name" grep -qs "^$name=" "$server_folder/out"
     export "$name=$(sed -n "s/^$name=//p" "$server_folder/out" | head -n 1)"
   done
-  echo "serving at $MCP_URL"
+  echo "serving at ${MCP_URL:-}"
+}
+
+# Waits until this address answers 200.
+until_ready() { await "it was ready" answers "$1"; }
+
+answers() { node -e 'fetch(process.argv[1]).then((answer) => process.exit(answer.ok ? 0 : 1), () => process.exit(1))' "$1"; }
+
+serve() {
+  if [[ -n ${MCP_URL:-} ]]; then echo "using the server at $MCP_URL"; return; fi
+  local told=(MCP_URL REPOSITORY PERSON)
+  (cd "$root" && cargo build --locked --quiet --example quickstart)
+  server_flags=(--serve "$@")
+  serve_program "${CARGO_TARGET_DIR:-$root/target}/debug/examples/quickstart"
+  if [[ " $* " == *" --oauth "* ]]; then
+    told+=(CLIENT_DOCUMENT)
+    export CLOCK=$server_folder/in
+  fi
+  until_told "${told[@]}"
 }

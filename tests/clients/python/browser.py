@@ -116,7 +116,9 @@ def origin_of_post(page: Page, target: str) -> str:
 
 
 class Browser:
-    def __init__(self) -> None:
+    def __init__(self, program: str | None = None) -> None:
+        """`program` is the redirect URI of an MCP client: the way ends before it, on an empty page at its address."""
+        self._program = program
         # By host name: like a real jar, it takes no notice of the port.
         self._jar: dict[str, dict[str, dict[str, str]]] = {}
 
@@ -137,6 +139,14 @@ class Browser:
         """Our page, GitHub's page as `person`, and back; answers the page where that ends."""
         return self.press(self.press(self.open(link), "Connect GitHub"), f"Authorize as {person}")
 
+    def allow(self, link: str, person: str) -> Page:
+        """The consent page of an MCP client's request, GitHub's page as `person`, and on to the client."""
+        return self.press(self.press(self.open(link), "Allow and go on to GitHub"), f"Authorize as {person}")
+
+    def allow_as(self, link: str, person: str) -> Page:
+        """The consent page for somebody who is signed in here, and on to the client."""
+        return self.press(self.open(link), f"Allow as @{person}")
+
     def _submit(self, page: Page, form: Form, button: dict[str, str]) -> Page:
         fields = form.fields + ([(button["name"], button["value"])] if button["name"] else [])
         target = urljoin(page.url, form.action or page.url)
@@ -156,6 +166,8 @@ class Browser:
             if location is None and page.refresh is None:
                 return page
             target = urljoin(url, location or page.refresh or "")
+            if self._program and target.startswith(f"{self._program}?"):
+                return Page(target, page.status, page.headers, "")
             if location is None:
                 came_from = referer(page, target)
                 site, headers = relation(url, target), ({"referer": came_from} if came_from else {})

@@ -295,8 +295,14 @@ def required(name: str) -> str:
     sys.exit(f"{name} is not set. Start a server with: cargo run --example quickstart -- --serve")
 
 
-if __name__ == "__main__":
+def settle() -> None:
+    """Reads the settings of the run."""
+    global URL, REPOSITORY, PERSON, ORIGIN, CONNECT
     URL, REPOSITORY, PERSON = required("MCP_URL"), required("REPOSITORY"), required("PERSON")
     ORIGIN = "{0.scheme}://{0.netloc}".format(urlsplit(URL))
     CONNECT = f"{ORIGIN}/connect/"
+
+
+if __name__ == "__main__":
+    settle()
     sys.exit(asyncio.run(main()))

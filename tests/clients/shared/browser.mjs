@@ -14,6 +14,15 @@ export class Browser {
   #jar = new Map();
   /** Every address visited, in order. */
   visited = [];
+  #program;
+
+  /**
+   * `program` is the redirect URI of an MCP client: the browser asks nothing there, whatever its scheme, and answers a
+   * page without words whose address holds the code.
+   */
+  constructor({ program } = {}) {
+    this.#program = program;
+  }
 
   /** A person pastes or clicks a link that came from outside the web. */
   async open(url) {
@@ -50,6 +59,12 @@ export class Browser {
     return this.press(github, "Cancel");
   }
 
+  /** The consent page of an MCP client's request, GitHub's page as `person`, and on to the client. */
+  async allow(link, person) {
+    const github = await this.press(await this.open(link), "Allow and go on to GitHub");
+    return this.press(github, `Authorize as ${person}`);
+  }
+
   async #navigate({ url, method, from, body }) {
     let request = { url, method, body, byHand: true, origin: from && originHeader(from, url, method), referer: from && referer(from, url) };
     let site = from ? relation(from.url, url) : "none";
@@ -61,6 +76,9 @@ export class Browser {
       const refresh = location === undefined ? metaRefresh(answer.body) : undefined;
       if (location === undefined && refresh === undefined) return page(request.url, answer);
       const next = new URL(location ?? refresh, request.url);
+      if (this.#leadsToProgram(location ?? refresh)) {
+        return { url: next, address: location ?? refresh, status: answer.status, headers: answer.headers, html: "", text: "", forms: [] };
+      }
       if (refresh === undefined) {
         // A redirect keeps the worst relation of its chain; 307 and 308 keep the method, the others turn into GET.
         site = worst(site, relation(request.url, next));
@@ -72,6 +90,11 @@ export class Browser {
       }
     }
     throw new Error(`more than ${MOST_HOPS} hops: ${this.visited.slice(-4).join(" → ")}`);
+  }
+
+  /** As text: a redirect URI that leads to the same place in other words is another redirect URI. */
+  #leadsToProgram(address) {
+    return this.#program !== undefined && address.startsWith(`${this.#program}${this.#program.includes("?") ? "&" : "?"}`);
   }
 
   #send({ url, method, body, byHand, origin, referer: from }, site) {

@@ -7,8 +7,11 @@ export class Wire {
   received = "";
   /** The session that the server named last, if any. */
   sessionId = undefined;
+  /** Method and path of every request, in order. */
+  requests = [];
 
   fetch = async (input, init) => {
+    this.requests.push(`${init?.method ?? input.method ?? "GET"} ${new URL(input.url ?? input).pathname}`);
     const response = await fetch(input, init);
     this.sessionId = response.headers.get("mcp-session-id") ?? this.sessionId;
     if (!response.body) return response;

@@ -1,6 +1,12 @@
 //! What the standards say about codes, tokens and challenges.
 
+use reqwest::header;
 use serde_json::json;
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
+    net::TcpStream,
+};
+use url::Url;
 
 use super::{Member, OAuthClient, error, member, start, tokens};
 use crate::fakes::Browser;
@@ -138,4 +144,57 @@ async fn preflights_are_answered() {
     // Pages of other sites may not call the tools, nor read the consent page.
     let page = http.get(server.url("/authorize")).send().await.unwrap();
     assert!(page.headers().get("access-control-allow-origin").is_none());
+}
+
+/// A client whose token has ended reads the refusal and goes on over the same connection, even if
+/// its message was still on its way when the refusal was decided.
+#[tokio::test]
+async fn a_refusal_does_not_end_the_connection() {
+    let server = start().await;
+    let mcp = Url::parse(&server.url("/mcp")).unwrap();
+    let address = (mcp.host_str().unwrap(), mcp.port().unwrap());
+    let mut connection = BufReader::new(TcpStream::connect(address).await.unwrap());
+    let head = format!(
+        "POST /mcp HTTP/1.1\r\nhost: {}:{}\r\ncontent-type: application/json\r\n\
+         content-length: 2\r\n",
+        address.0, address.1
+    );
+    // Whoever waits for `100 Continue` sends nothing before the server wants to read.
+    connection.write_all(format!("{head}expect: 100-continue\r\n\r\n").as_bytes()).await.unwrap();
+    assert_eq!(status(&mut connection).await.as_deref(), Some("100"));
+    connection.write_all(b"{}").await.unwrap();
+    assert_eq!(status(&mut connection).await.as_deref(), Some("401"));
+    connection.write_all(format!("{head}\r\n{{}}").as_bytes()).await.unwrap();
+    assert_eq!(status(&mut connection).await.as_deref(), Some("401"));
+}
+
+/// What is long is not awaited; the answer says that the connection ends with it.
+#[tokio::test]
+async fn a_refusal_awaits_no_long_body() {
+    let server = start().await;
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let refused = http.post(server.url("/mcp")).body(vec![b' '; 200_000]).send().await.unwrap();
+    assert_eq!(refused.status(), 401);
+    assert_eq!(refused.headers()[header::CONNECTION], "close");
+}
+
+/// The status of the next answer, whose head and body are read; `None` where the connection ended.
+async fn status(connection: &mut BufReader<TcpStream>) -> Option<String> {
+    let (mut status, mut length) = (None, 0);
+    loop {
+        let mut line = String::new();
+        if connection.read_line(&mut line).await.ok()? == 0 {
+            return None;
+        }
+        let line = line.trim_end().to_ascii_lowercase();
+        if status.is_none() {
+            status = line.split(' ').nth(1).map(str::to_owned);
+        } else if let Some(stated) = line.strip_prefix("content-length: ") {
+            length = stated.parse().unwrap();
+        } else if line.is_empty() {
+            break;
+        }
+    }
+    connection.read_exact(&mut vec![0; length]).await.ok()?;
+    status
 }
