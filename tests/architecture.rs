@@ -45,6 +45,25 @@ const LONGEST_FILE: usize = 500;
 const SETTINGS_BEGIN: &str = "<!-- settings:begin -->";
 const SETTINGS_END: &str = "<!-- settings:end -->";
 
+/// The oldest release of the MCP SDK that may be used: that with which all protocol tests are run. Its
+/// fixes are not ported back, and some came without an advisory (3.4: what an `Origin` may be; 3.11:
+/// bounds for buffered answers), so the floor rises with the release that is tested.
+const RMCP_FLOOR: [u64; 3] = [3, 11, 0];
+
+/// The SDK's published advisories, and the first release without the fault.
+/// Source: <https://github.com/modelcontextprotocol/rust-sdk/security/advisories>. `RustSec` has the
+/// first only (RUSTSEC-2026-0189), so a look there is part of every update.
+const RMCP_ADVISORIES: &[(&str, [u64; 3])] = &[
+    // DNS rebinding: `Host` was not checked (CVE-2026-42559).
+    ("GHSA-89vp-x53w-74fx", [1, 4, 0]),
+    // Sessions of strangers that were never given back.
+    ("GHSA-9pj6-vhgr-3mwh", [2, 0, 0]),
+    // The client believed metadata of another resource.
+    ("GHSA-33f5-2c5q-wgwj", [2, 0, 0]),
+    // The client took its headers along to another origin (CVE-2026-64684).
+    ("GHSA-9g45-5xwm-f3wc", [2, 1, 0]),
+];
+
 struct SourceFile {
     /// From the crate's root, with forward slashes.
     path: String,
@@ -230,6 +249,36 @@ fn the_readmes_settings_are_fresh() {
     let fresh = with_settings(&readme, &config::render_readme_table());
     let fresh = fresh.expect("README.md needs the lines settings:begin and settings:end");
     check_document("README.md", &fresh);
+}
+
+/// `3.11` and `3.11.0` alike.
+fn version(text: &str) -> [u64; 3] {
+    let mut numbers = text.split('.').map(|number| number.parse().unwrap());
+    std::array::from_fn(|_| numbers.next().unwrap_or_default())
+}
+
+/// What stands in quotes behind the first `key = "` after `start`.
+fn quoted<'t>(text: &'t str, start: &str, key: &str) -> &'t str {
+    let (_, rest) = text.split_once(start).unwrap();
+    let (_, rest) = rest.split_once(&format!("{key} = \"")).unwrap();
+    rest.split_once('"').unwrap().0
+}
+
+#[test]
+fn the_sdk_is_not_older_than_its_fixes() {
+    let file = |name: &str| fs::read_to_string(root().join(name)).unwrap();
+    let locked = quoted(&file("Cargo.lock"), "name = \"rmcp\"\n", "version").to_owned();
+    assert!(version(&locked) >= RMCP_FLOOR, "rmcp {locked} is older than its fixes");
+    let wanted = quoted(&file("Cargo.toml"), "\nrmcp = {", "version").to_owned();
+    assert!(version(&wanted) >= RMCP_FLOOR, "Cargo.toml would take rmcp {wanted}");
+    for (advisory, fixed) in RMCP_ADVISORIES {
+        assert!(*fixed <= RMCP_FLOOR, "{advisory} is not fixed at the floor");
+    }
+    let floor = RMCP_FLOOR.map(|number| number.to_string()).join(".");
+    assert!(
+        file("deny.toml").contains(&format!("\"rmcp:<{floor}\"")),
+        "deny.toml has another floor"
+    );
 }
 
 mod checks_can_fail {
