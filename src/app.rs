@@ -3,6 +3,7 @@
 use std::{future::Future, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use axum::{Router, middleware, serve::ListenerExt as _};
+use rmcp::ServerHandler;
 use tokio::{net::TcpListener, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -11,7 +12,7 @@ use crate::{
     domain::{AuthMode, Clock, Entropy, Failure, FailureCode, failure::Result},
     http::{self, Guard, HttpSettings, Readiness},
     identity::{AccountLinking, Keyring, LinkingSettings, Sessions, Sweeper, linking::Accounts},
-    mcp::{self, Entrance, McpParts, McpSettings, RunningCalls},
+    mcp::{self, Entrance, McpParts, McpServer, McpSettings, RunningCalls},
     oauth::{
         self, AuthorizationServer, ClientDocuments, Clients, Codes, Endpoints, Grants,
         RedirectPolicy, document::KNOWN_ORIGINS, redirect::KNOWN_HOSTS,
@@ -73,6 +74,20 @@ impl App {
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Result<Self> {
+        Self::with(listener, settings, clock, entropy, |server| server).await
+    }
+
+    /// The same with what `around` makes of the MCP server: the stack below it stays what it is.
+    ///
+    /// # Errors
+    /// As [`App::bind`].
+    pub async fn with<S: ServerHandler + Clone>(
+        listener: TcpListener,
+        settings: Settings,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+        around: impl FnOnce(McpServer) -> S,
+    ) -> Result<Self> {
         let address = listener.local_addr().map_err(|error| {
             Failure::new(FailureCode::Internal, "The port has no address.").caused_by(error)
         })?;
@@ -99,7 +114,7 @@ impl App {
         let authorization = authorization(&settings, &store, &keyring, &clock, &entropy)?;
         let llm = llm(&settings, entropy.clone())?;
         let stop = CancellationToken::new();
-        let (agents, running) = mcp::router(McpParts {
+        let parts = McpParts {
             settings: McpSettings {
                 mode: settings.auth_mode,
                 entrance: match (&authorization, prepared.local_key) {
@@ -121,7 +136,8 @@ impl App {
             summarizer: Summarizer::new(summaries(&settings), llm, clock.clone(), stop.clone()),
             keyring,
             stop: stop.clone(),
-        })?;
+        };
+        let (agents, running) = mcp::router(parts, around)?;
         let readiness = Readiness::new(store);
         let guard = match settings.auth_mode {
             AuthMode::OAuth => Guard::public,

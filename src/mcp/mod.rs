@@ -23,8 +23,11 @@ pub mod tools;
 use std::{sync::Arc, time::Duration};
 
 use axum::{Router, middleware, routing::any_service};
-use rmcp::transport::streamable_http_server::{
-    StreamableHttpServerConfig, StreamableHttpService, session::never::NeverSessionManager,
+use rmcp::{
+    ServerHandler,
+    transport::streamable_http_server::{
+        StreamableHttpServerConfig, StreamableHttpService, session::never::NeverSessionManager,
+    },
 };
 use tokio_util::sync::CancellationToken;
 
@@ -73,11 +76,15 @@ pub struct McpParts {
     pub stop: CancellationToken,
 }
 
-/// The routes of `/mcp`.
+/// The routes of `/mcp`, served by what `around` makes of the server: the server itself, or one that
+/// has more to offer on the same stack.
 ///
 /// # Errors
 /// `internal` when the keyring's keys do not fit the request-state codec.
-pub fn router(parts: McpParts) -> Result<(Router, RunningCalls)> {
+pub fn router<S: ServerHandler + Clone>(
+    parts: McpParts,
+    around: impl FnOnce(McpServer) -> S,
+) -> Result<(Router, RunningCalls)> {
     let running = RunningCalls::default();
     let door = legacy::Door {
         sessions: parts.sessions.clone(),
@@ -85,7 +92,7 @@ pub fn router(parts: McpParts) -> Result<(Router, RunningCalls)> {
         entrance: parts.settings.entrance.clone(),
     };
     let stop = parts.stop.clone();
-    let server = McpServer::new(parts, running.clone())?;
+    let server = around(McpServer::new(parts, running.clone())?);
     let config = StreamableHttpServerConfig::default()
         .with_legacy_session_mode(false)
         .with_json_response(true)

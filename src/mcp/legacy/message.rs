@@ -44,20 +44,22 @@ impl Message {
         self.value.get("id").cloned().unwrap_or(Value::Null)
     }
 
-    /// Whether it belongs to the era without sessions.
+    /// Whether it belongs to the era without sessions. Only that era states the version in `_meta`, so
+    /// one stated there that nobody knows is answered as that era does: with the versions there are.
     pub(super) fn is_modern(&self, headers: &HeaderMap) -> bool {
+        // Versions are dates, so the later one is the greater string.
+        let is_late = |version: &str| version >= ProtocolVersion::V_2026_07_28.as_str();
         let stated = self
             .value
             .get("params")
             .and_then(|params| params.get("_meta"))
             .and_then(|meta| meta.get(VERSION_META))
             .and_then(Value::as_str);
+        if let Some(version) = stated {
+            return !is_date(version) || is_late(version);
+        }
         let in_header = headers.get(VERSION_HEADER).and_then(|version| version.to_str().ok());
-        // Versions are dates, so the later one is the greater string.
-        self.method() != Some("initialize")
-            && stated
-                .or(in_header)
-                .is_some_and(|v| is_date(v) && v >= ProtocolVersion::V_2026_07_28.as_str())
+        self.method() != Some("initialize") && in_header.is_some_and(|v| is_date(v) && is_late(v))
     }
 }
 
