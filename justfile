@@ -25,6 +25,10 @@ lint:
 clients:
     .ci/run clients
 
+# The attacks that only a browser can show, and every page, in headless Chromium; pictures go to FOLDER
+pictures folder="target/screenshots":
+    SCREENSHOTS="{{ absolute_path(folder) }}" .ci/run browser
+
 # Write .env.example and the README's settings anew from their table
 docs:
     UPDATE_DOCS=1 cargo test --test architecture

@@ -149,7 +149,7 @@ pub(super) fn onward(step: &AuthorizationStep) -> Markup {
         &html! {
             h1 { "On to GitHub" }
             p { "You are being taken to the page where GitHub asks for your consent. Finish there, in this browser." }
-            p { a href=(link) rel="noreferrer" { "Go on now" } }
+            p { a.button href=(link) rel="noreferrer" { "Go on now" } }
         },
     )
 }

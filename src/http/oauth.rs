@@ -278,7 +278,8 @@ fn onward(title: &str, location: &Location) -> Response {
     let body = html! {
         h1 { (title) }
         p { "You are being taken back to the program that asked. You can close this page then." }
-        p { a href=(link) rel="noreferrer" { "Go on now" } }
+        p.small { "If nothing happens, your browser wants you to press this yourself." }
+        p { a.button href=(link) rel="noreferrer" { "Go on now" } }
     };
     page::layout_with_refresh(title, Some(link), &body).into_response()
 }

@@ -4,12 +4,11 @@
 use axum::{
     Router,
     body::Bytes,
-    extract::{DefaultBodyLimit, State},
+    extract::{DefaultBodyLimit, RawQuery, State},
     http::HeaderMap,
     response::{IntoResponse as _, Redirect, Response},
     routing::{get, post},
 };
-use chrono::SecondsFormat;
 use maud::{Markup, html};
 
 use super::{
@@ -43,17 +42,23 @@ struct Person {
 }
 
 /// GET `/`.
-async fn show(State(person): State<Person>, headers: HeaderMap) -> Response {
+async fn show(
+    State(person): State<Person>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response {
     let shown = async {
+        let done = parameter(query.unwrap_or_default().as_bytes(), "done")?;
+        let done = done.as_deref().and_then(said);
         let browser = Browser::of(&headers, &person.pages)?;
         let csrf = person.pages.linking.csrf(SUBJECT, browser.cookie.as_ref());
         let known = match &browser.cookie {
             Some(cookie) => person.pages.linking.signed_in(cookie).await?,
             None => None,
         };
-        let Some(known) = known else { return Ok(stranger(&person.pages, &csrf)) };
+        let Some(known) = known else { return Ok(stranger(&person.pages, &csrf, done)) };
         let grants = person.server.grants().list(&known.person.principal).await?;
-        Ok(own_page(&known, &grants, &csrf))
+        Ok(own_page(&known, &grants, &csrf, done))
     };
     shown.await.map_or_else(
         |f: Box<Failure>| failure_response(&f, &headers),
@@ -99,8 +104,8 @@ impl Person {
             ));
         };
         self.act(&action, body, &known, &cookie).await?;
-        // A redirect after a POST, but to this very origin.
-        Ok(Redirect::to("/").into_response())
+        // A redirect after a POST, but to this very origin. `act` knows no other action than `said`.
+        Ok(Redirect::to(&format!("/?done={action}")).into_response())
     }
 
     async fn act(
@@ -131,10 +136,30 @@ impl Person {
     }
 }
 
-fn stranger(pages: &Pages, csrf: &str) -> Markup {
+/// What a button has done, in words. Anybody can write the address, so it is told only of buttons
+/// and holds no word from it.
+fn said(action: &str) -> Option<&'static str> {
+    Some(match action {
+        "sign_out" => "You are signed out of this browser.",
+        "disconnect" => {
+            "GitHub is disconnected. Programs you allowed can read nothing until you connect it again."
+        }
+        "revoke" => "That program was revoked. It can no longer act for you.",
+        "revoke_all" => "All programs were revoked. None can act for you now.",
+        "delete" => "Everything about you was deleted, and every program was revoked.",
+        _ => return None,
+    })
+}
+
+fn notice(done: Option<&str>) -> Markup {
+    html! { @if let Some(done) = done { p.done role="status" { (done) } } }
+}
+
+fn stranger(pages: &Pages, csrf: &str, done: Option<&str>) -> Markup {
     page::layout(
         "Pull requests worth reading",
         &html! {
+            (notice(done))
             (super::home::about(&pages.settings.public_base_url, false))
             h2 { "Your page" }
             p { "Sign in to see which programs may act for you, and to end that." }
@@ -143,11 +168,12 @@ fn stranger(pages: &Pages, csrf: &str) -> Markup {
     )
 }
 
-fn own_page(known: &SignedIn, grants: &[GrantView], csrf: &str) -> Markup {
+fn own_page(known: &SignedIn, grants: &[GrantView], csrf: &str, done: Option<&str>) -> Markup {
     page::layout(
         "Your connection",
         &html! {
             h1 { "Your connection" }
+            (notice(done))
             h2 { "GitHub" }
             @match &known.account {
                 Some(account) => {
@@ -156,6 +182,7 @@ fn own_page(known: &SignedIn, grants: &[GrantView], csrf: &str) -> Markup {
                         @if let Some(since) = known.connected_at { " since " (day(since)) }
                         "."
                     }
+                    p.small { "After disconnecting, the programs below can read nothing until you connect it again." }
                     (button(csrf, "disconnect", "", "Disconnect GitHub", None))
                 }
                 None => {
@@ -182,8 +209,9 @@ fn own_page(known: &SignedIn, grants: &[GrantView], csrf: &str) -> Markup {
             }
             h2 { "This page" }
             (button(csrf, "sign_out", "", "Sign out", None))
+            h2 { "Leave" }
+            p { "Deletes the connection here and at Scalekit, revokes every program, and forgets you. It cannot be undone." }
             (button(csrf, "delete", "danger", "Delete everything about me", None))
-            p.small { "Deletes the connection here and at Scalekit, revokes every program, and forgets you. It cannot be undone." }
         },
     )
 }
@@ -197,7 +225,7 @@ fn asker(asker: &Asker) -> String {
 }
 
 fn day(at: Timestamp) -> String {
-    at.to_rfc3339_opts(SecondsFormat::Secs, true).replace('T', " ").replace('Z', " UTC")
+    at.format("%-d %B %Y, %H:%M UTC").to_string()
 }
 
 fn button(csrf: &str, action: &str, class: &str, text: &str, grant: Option<&str>) -> Markup {

@@ -2,9 +2,10 @@
 import assert from "node:assert/strict";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
+import axe from "axe-core";
 import { chromium } from "playwright-core";
 
-const SCREENSHOTS = process.env.SCREENSHOTS || "target/screenshots";
+const SCREENSHOTS = process.argv[2] || process.env.SCREENSHOTS || "target/screenshots";
 const WIDTHS = [390, 1280];
 const SCHEMES = ["light", "dark"];
 
@@ -70,8 +71,18 @@ export async function looksRight(page, name) {
       const faults = await page.evaluate(findFaults);
       assert.deepEqual(faults, [], `${name} at ${width} px, ${colorScheme}`);
     }
+    assert.deepEqual(await violations(page), [], `${name}, ${colorScheme}`);
   }
   await page.emulateMedia({ colorScheme: null });
+}
+
+/** What axe-core, all rules, finds wrong. It comes in by the debugger, so the page's policy need not let it. */
+async function violations(page) {
+  await page.evaluate(axe.source);
+  // The buttons that are dim in their first second are judged as they are afterwards.
+  await page.evaluate(() => document.getAnimations().forEach((animation) => animation.finish()));
+  const found = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ["violations"] }));
+  return found.violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(" ")}`);
 }
 
 /** Runs in the page. Boxes of text and controls may lie inside one another, but not across each other. */
