@@ -11,13 +11,15 @@ use crate::{
     config::{Access, Settings, StoreLocation},
     domain::{AuthMode, Clock, Entropy, Failure, FailureCode, failure::Result},
     http::{self, Guard, HttpSettings, Readiness},
-    identity::{AccountLinking, Keyring, LinkingSettings, Sessions, Sweeper, linking::Accounts},
+    identity::{
+        AccountLinking, Keyring, LinkingSettings, Purpose, Sessions, Sweeper, linking::Accounts,
+    },
     mcp::{self, Entrance, McpParts, McpServer, McpSettings, RunningCalls},
     oauth::{
         self, AuthorizationServer, ClientDocuments, Clients, Codes, Endpoints, Grants,
         RedirectPolicy, document::KNOWN_ORIGINS, redirect::KNOWN_HOSTS,
     },
-    store::Store,
+    store::{Seal, Store},
     summarize::{SummarizeSettings, Summarizer, governor::GovernorLimits, writing::WritingLimits},
     upstream::{
         github::{GitHub, GitHubTokenSettings},
@@ -94,11 +96,8 @@ impl App {
         let prepared = settings
             .prepare(&*entropy)
             .map_err(|problems| Failure::new(FailureCode::Internal, problems.to_string()))?;
-        let store = match &settings.store {
-            StoreLocation::Memory => Store::memory(clock.clone()),
-            StoreLocation::Sqlite(path) => Store::sqlite(path, clock.clone()).await?,
-        };
         let keyring = Keyring::new(prepared.session_keys.current, prepared.session_keys.previous);
+        let store = store(&settings.store, &keyring, &clock, &entropy).await?;
         let transport = Transport::new(TransportSettings::default(), entropy.clone())?;
         let linking = AccountLinking::new(
             LinkingSettings {
@@ -220,6 +219,26 @@ impl App {
         outcome.transpose().map(drop).map_err(|error| {
             Failure::new(FailureCode::Internal, "The listener broke.").caused_by(error)
         })
+    }
+}
+
+/// What outlives the process is sealed. Files of versions that did not seal yet are read; in Redis
+/// nothing was ever kept in plain text.
+async fn store(
+    location: &StoreLocation,
+    keyring: &Keyring,
+    clock: &Arc<dyn Clock>,
+    entropy: &Arc<dyn Entropy>,
+) -> Result<Store> {
+    let seal = Seal::new(keyring.derived(Purpose::StoredValue), entropy.clone());
+    match location {
+        StoreLocation::Memory => Ok(Store::memory(clock.clone())),
+        StoreLocation::Sqlite(path) => {
+            Store::sqlite(path, clock.clone()).await?.sealed(seal.reading_plain()).await
+        }
+        StoreLocation::Redis(address) => {
+            Store::redis(address, clock.clone(), entropy.clone()).await?.sealed(seal).await
+        }
     }
 }
 

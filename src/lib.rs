@@ -9,7 +9,8 @@
 //! 2. [`upstream`]: **the others**. Scalekit (accounts, links, proxy), GitHub (facts and
 //!    conversations over GraphQL, diffs over REST) and the LLM, each a concrete type with an injected
 //!    address, over one bounded transport.
-//! 3. [`store`]: **what lasts**. Typed records with compare-and-set and expiry, in memory or `SQLite`.
+//! 3. [`store`]: **what lasts**. Typed records with compare-and-set and expiry, sealed, in `SQLite` or,
+//!    for several instances, in Redis; or in memory.
 //! 4. [`identity`]: **who**. Principals, the browser's cookie, the keyring, and account linking: the
 //!    flow that proves whose browser linked an account.
 //! 5. [`oauth`]: **may they**. The embedded authorization server: clients, codes, tokens, metadata.
@@ -34,6 +35,31 @@
 //! * Bodies, waits, retries, sessions, handles, each principal's flows and calls, caches and
 //!   background work have bounds. Two things do not yet: connections that send nothing or a stuck
 //!   head, and trips of people who are not signed in (`oauth` mode; each ends after 15 minutes).
+//!
+//! # What is kept, for how long, and what deletes it
+//!
+//! Every kind of record in the store. "Everything" is *Delete everything about me* on the person's
+//! page, and what happens by itself after 30 days without a live token; "disconnect" is the tool and
+//! the button. What neither deletes names nobody: random identifiers, a program's name, digests.
+//!
+//! | Kind | Holds | At most | Deleted by |
+//! | --- | --- | --- | --- |
+//! | `principal` | pointer to the connection, open flows, GitHub's number | 7 days in `session` mode, else until deleted | everything |
+//! | `person` | GitHub's number → principal | until deleted | everything |
+//! | `connection` | GitHub login and number | 24 hours unused in `session` mode, else a year | disconnect, everything |
+//! | `flow` | the asking program's name, the client's request; when done the login | 15 minutes (30 while verifying) | its end of time |
+//! | `state` | SHA-256 of a state → flow | 15 minutes | its end of time |
+//! | `browser` | digest of a cookie → connections, who is signed in | 7 days | its end of time; signing out |
+//! | `deletion` | an account to be deleted at Scalekit | until Scalekit has deleted it | the sweeper |
+//! | `harmful-deletions` | that deleting once revoked too much | 30 days | its end of time |
+//! | `session` | SHA-256 of a session → principal, program's name | 12 hours idle, 7 days | DELETE, its end of time |
+//! | `handle` | SHA-256 of a handle → principal | 12 hours idle, 7 days | its end of time |
+//! | `claim` | SHA-256 of a request state that was used | 15 minutes | its end of time |
+//! | `machine` | the one principal of `single-user` mode | for ever | removing the store |
+//! | `oauth-grant` | digests of tokens, client, GitHub's number | 30 days idle, 90 days | revoking, everything |
+//! | `oauth-person` | which grants a principal has, GitHub's number | 30 days after the last grant | 30 days later |
+//! | `oauth-code` | digest of a code, client, GitHub's number | 60 seconds; once used a day | its end of time |
+//! | `seal` | nothing: under which key the store is sealed | for ever | removing the store |
 //!
 //! # What is absent on purpose
 //!

@@ -342,3 +342,23 @@ mod checks_can_fail {
         assert_eq!(with_settings("# X\n", ""), None);
     }
 }
+
+/// Whoever adds a kind of record says how long it is kept and what deletes it.
+#[test]
+fn every_kind_of_record_is_in_the_table() {
+    let files = rust_files(&["src"]);
+    let declared: BTreeSet<String> = files
+        .iter()
+        .filter(|file| !file.path.contains("/tests"))
+        .flat_map(|file| file.text.lines())
+        .filter_map(|line| line.trim().strip_prefix("const KIND: &'static str = \""))
+        .map(|rest| rest.split('"').next().unwrap().to_owned())
+        .collect();
+    let map = fs::read_to_string(root().join("src/lib.rs")).unwrap();
+    let listed: BTreeSet<String> = map
+        .lines()
+        .filter_map(|line| line.strip_prefix("//! | `")?.split('`').next().map(str::to_owned))
+        .collect();
+    assert!(declared.len() > 10, "{declared:?}");
+    assert_eq!(declared, listed, "the table \"What is kept\" in src/lib.rs");
+}

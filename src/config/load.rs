@@ -45,10 +45,10 @@ fn read(reader: &mut Reader<'_>, environment: &Environment) -> Option<Settings> 
     let llm = llm(reader, &mut warnings);
     let oauth = oauth(reader, auth_mode, public_base_url.as_ref(), &mut warnings);
     let state_dir = state_dir(reader, environment);
-    let session_secret = session_secret(reader, auth_mode, state_dir.as_deref());
+    let store = store(reader, auth_mode, state_dir.as_deref(), &mut warnings);
+    let session_secret = session_secret(reader, auth_mode, store.as_ref(), state_dir.as_deref());
     let local_key = local_key(reader, auth_mode, state_dir.as_deref(), &mut warnings);
     let allowed_origins = reader.read("ALLOWED_ORIGINS", values::origins).unwrap_or_default();
-    let store = store(reader, auth_mode, state_dir.as_deref(), &mut warnings);
     let deadline = reader.read("SUMMARY_DEADLINE_SECONDS", values::number(5..=300));
     let budget = reader.read("DIFF_BUDGET_CHARS", values::number(1_000..=200_000));
     let format = reader.read("LOG_FORMAT", values::log_format);
@@ -200,10 +200,22 @@ fn state_dir(reader: &mut Reader<'_>, environment: &Environment) -> Option<PathB
 fn session_secret(
     reader: &mut Reader<'_>,
     mode: Option<AuthMode>,
+    store: Option<&StoreLocation>,
     state_dir: Option<&Path>,
 ) -> Option<KeySource<SessionKeys>> {
     if reader.is_set("SESSION_SECRET") {
         return reader.read("SESSION_SECRET", values::session_keys).map(KeySource::Given);
+    }
+    if let Some(StoreLocation::Redis(_)) = store
+        && mode != Some(AuthMode::OAuth)
+    {
+        reader.note(
+            "SESSION_SECRET",
+            "is missing, and what is kept in Redis is sealed with it",
+            "Make one with `openssl rand -base64 32`, once, and give it to every instance: a file \
+             in STATE_DIR would be another one on each machine.",
+        );
+        return None;
     }
     // A file that a new container or a second instance makes anew would log everybody out.
     if mode == Some(AuthMode::OAuth) {
@@ -263,9 +275,28 @@ fn store(
             "STORE_URL is memory: every restart ends all sign-ins and connections.".to_owned(),
         );
     }
+    let instances = reader.read("INSTANCES", values::number(1..=1_000_u16))?;
+    if let StoreUrl::Redis(address) = &url {
+        if address.is_exposed() {
+            warnings.push(
+                "STORE_URL is not encrypted: that is for a private network; elsewhere use \
+                 rediss://."
+                    .to_owned(),
+            );
+        }
+    } else if instances > 1 {
+        reader.note(
+            "STORE_URL",
+            "names no store that several instances can share, and INSTANCES is more than 1",
+            "Set it to redis://… or rediss://…: what one instance keeps in memory or on its disk \
+             the others do not see.",
+        );
+        return None;
+    }
     Some(match url {
         StoreUrl::Memory => StoreLocation::Memory,
         StoreUrl::File(path) => StoreLocation::Sqlite(path),
         StoreUrl::Default => StoreLocation::Sqlite(state_dir?.join(STORE_FILE)),
+        StoreUrl::Redis(address) => StoreLocation::Redis(address),
     })
 }

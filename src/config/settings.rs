@@ -4,7 +4,10 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use url::Url;
 
-use crate::domain::{AuthMode, Secret};
+use crate::{
+    domain::{AuthMode, Secret},
+    store::RedisAddress,
+};
 
 /// Complete and sound settings.
 #[derive(Debug, Clone)]
@@ -108,6 +111,8 @@ pub enum StoreLocation {
     Memory,
     /// In this file.
     Sqlite(PathBuf),
+    /// In Redis or Valkey, which several instances may share.
+    Redis(RedisAddress),
 }
 
 /// Who writes the summaries. Neither address nor key: nobody does, and extracts stand in.

@@ -49,7 +49,7 @@ impl Settings {
 
     fn needs_state_dir(&self) -> bool {
         let store = match &self.store {
-            StoreLocation::Memory => false,
+            StoreLocation::Memory | StoreLocation::Redis(_) => false,
             StoreLocation::Sqlite(path) => path.starts_with(&self.state_dir),
         };
         store

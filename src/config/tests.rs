@@ -8,6 +8,7 @@ use crate::domain::AuthMode;
 mod deployment;
 mod files;
 mod oauth;
+mod store;
 
 const SECRET: &str = "an-old-secret-of-at-least-32-bytes";
 const CANARY: &str = "canary0123456789canary0123456789";
@@ -160,7 +161,8 @@ fn each_bad_value_is_a_problem_of_its_variable() {
         ("AUTH_MODE", &["OAuth", "Session", "none"]),
         ("SESSION_SECRET", &["short", "an-old-secret-of-at-least-32-bytes,", ","]),
         ("LOCAL_KEY", &["OFF", "short", "thirty-two characters with spaces"]),
-        ("STORE_URL", &["redis://127.0.0.1", "sqlite://host/x", "sqlite:/x?mode=ro", "store.db"]),
+        ("STORE_URL", &["redis://", "redis://h/x", "sqlite://host/x", "sqlite:/x?a=b", "store.db"]),
+        ("INSTANCES", &["0", "two", "-1"]),
         ("ALLOWED_ORIGINS", &["*", "null", "https://a.example/x", "http://a.example"]),
         ("SUMMARY_DEADLINE_SECONDS", &["4", "301", "45s", "1e2"]),
         ("DIFF_BUDGET_CHARS", &["999", "200001", "-5"]),

@@ -15,6 +15,7 @@ use url::Url;
 use super::settings::{LogFormat, SessionKeys};
 use crate::{
     domain::{AuthMode, Secret},
+    store::RedisAddress,
     upstream::transport::is_loopback,
 };
 
@@ -197,12 +198,19 @@ pub(super) fn local_key(text: &str) -> Parsed<Option<Secret>> {
 }
 
 pub(super) fn store(text: &str) -> Parsed<StoreUrl> {
-    let cure = "Set sqlite:/path/to/store.db or memory:, or leave it unset.";
+    let cure = "Set sqlite:/path/to/store.db, redis://host:6379 or memory:, or leave it unset.";
     if text == "memory:" {
         return Ok(StoreUrl::Memory);
     }
     if text.starts_with("redis:") || text.starts_with("rediss:") {
-        return wrong("names a store that this version does not have", cure);
+        return match RedisAddress::parse(text) {
+            Ok(address) => Ok(StoreUrl::Redis(address)),
+            Err(objection) => wrong(
+                objection,
+                "Set redis://user:password@host:6379/0, or rediss:// for TLS; user, password and \
+                 database may be left out. Special characters of a password are %-encoded.",
+            ),
+        };
     }
     let Some(path) = text.strip_prefix("sqlite:") else { return wrong("is not a store", cure) };
     let path = match path.strip_prefix("//") {
@@ -222,6 +230,7 @@ pub(super) enum StoreUrl {
     Memory,
     Default,
     File(PathBuf),
+    Redis(RedisAddress),
 }
 
 pub(super) fn switch(text: &str) -> Parsed<bool> {

@@ -117,7 +117,7 @@ pub const VARIABLES: &[Variable] = &[
         Fallback::Described(
             "made at the first start and kept in `STATE_DIR`; required in `oauth` mode",
         ),
-        "Signs cookies and sealed state; 32 bytes or more. To rotate, write `new,old`: the first signs, all are accepted.",
+        "Signs cookies and sealed state, and seals what is kept; 32 bytes or more. To rotate, write `new,old`: the first signs and seals, all are accepted.",
     ),
     secret(
         SERVER,
@@ -137,11 +137,17 @@ pub const VARIABLES: &[Variable] = &[
         Fallback::Described("the platform's state folder"),
         "Where the store and the keys are kept. Made with access for its owner only.",
     ),
-    plain(
+    secret(
         SERVER,
         "STORE_URL",
         Fallback::Described("`sqlite:` in `STATE_DIR`"),
-        "Where connections are kept: `sqlite:` followed by a path, or `memory:` (gone after a restart).",
+        "Where connections are kept: `sqlite:` followed by a path, `redis://user:password@host:6379/0` (`rediss://` for TLS; Redis 6.2 or newer, or Valkey), or `memory:` (gone after a restart). Values are sealed with a key made from `SESSION_SECRET`.",
+    ),
+    plain(
+        SERVER,
+        "INSTANCES",
+        Fallback::Value("1"),
+        "How many instances of the server share the store. More than one need Redis.",
     ),
     plain(
         OAUTH,

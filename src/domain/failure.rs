@@ -176,6 +176,10 @@ failure_codes! {
     NotFound = "not_found", Caller, 404,
         agent: "Start over: initialize a new session, or call connect_github.",
         human: "Check the address, or ask your assistant for a new link.";
+    /// The place where records are kept does not answer, or takes no writes.
+    StoreUnavailable = "store_unavailable", Operator, 503,
+        agent: "Call again in a few seconds; if it goes on, tell the user that the operator must look after the store.",
+        human: "Try again in a few seconds.";
     /// A bug, or a broken disk.
     Internal = "internal", Server, 500,
         agent: "Call again once; if it fails again, report the incident number to the operator.",

@@ -24,6 +24,8 @@ pub enum Purpose {
     RequestState,
     /// Signs what a registered OAuth client is, into its `client_id`.
     ClientId,
+    /// Seals what the store keeps.
+    StoredValue,
 }
 
 impl Purpose {
@@ -33,6 +35,7 @@ impl Purpose {
             Self::Csrf => b"pr-summarizer/v1/csrf",
             Self::RequestState => b"pr-summarizer/v1/request-state",
             Self::ClientId => b"pr-summarizer/v1/client-id",
+            Self::StoredValue => b"pr-summarizer/v1/stored-value",
         }
     }
 }

@@ -268,7 +268,14 @@ fn unknown_session(id: &Value) -> Response {
 pub(super) fn internal(failure: &Failure, id: &Value) -> Response {
     tracing::error!(?failure, "a request failed before it reached a tool");
     let text = format!("{} Incident {}.", failure.detail, failure.incident);
-    refuse(StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::INTERNAL_ERROR, &text, id)
+    let status = StatusCode::from_u16(failure.code.http_status())
+        .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = refuse(status, ErrorCode::INTERNAL_ERROR, &text, id);
+    if let Some(wait) = failure.retry_after {
+        let seconds = HeaderValue::from(wait.as_secs().max(1));
+        response.headers_mut().insert(header::RETRY_AFTER, seconds);
+    }
+    response
 }
 
 /// A refusal as JSON-RPC.

@@ -99,6 +99,10 @@ impl From<Box<Failure>> for OAuthError {
             FailureCode::TooManyRequests => {
                 (ErrorCode::TemporarilyUnavailable, "Too much at once. Try again in a moment.")
             }
+            FailureCode::StoreUnavailable => (
+                ErrorCode::TemporarilyUnavailable,
+                "The server cannot reach what it keeps. Try again in a moment.",
+            ),
             _ => (ErrorCode::ServerError, "The server failed. Try again."),
         };
         Self { code, description, failure: Some(failure) }

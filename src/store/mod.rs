@@ -5,25 +5,32 @@
 //! holds both, or for an order of writes in which every step alone is safe. That keeps the store
 //! small enough to be implemented by anything with a key, a compare-and-set and a sorted index.
 //!
-//! Keys are public: who holds a bearer secret stores it under its digest. Values are JSON text.
+//! Keys are public: who holds a bearer secret stores it under its digest. Values are JSON text, which
+//! a store that outlives the process [seals](Store::sealed): backends then see ciphertext.
 //! Time comes from the [`Clock`] the store was made with; a record that has expired reads as absent
 //! at once, and stays on the disk until somebody has acted on it ([`Store::expired`]) or nobody
 //! needs to ([`Store::purge`]).
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{borrow::Cow, path::Path, sync::Arc, time::Duration};
 
 use chrono::DateTime;
 use serde::{Serialize, de::DeserializeOwned};
 
 pub use backend::{Backend, Condition, Row, Version};
+pub use redis::RedisAddress;
+pub use seal::Seal;
 
 use crate::domain::{
+    Entropy,
     clock::{Clock, Timestamp},
     failure::{Failure, FailureCode, Result},
 };
 
 mod backend;
 mod memory;
+mod redis;
+mod seal;
+mod sealed;
 mod sqlite;
 #[cfg(test)]
 mod tests;
@@ -69,12 +76,13 @@ pub enum Change<T> {
 pub struct Store {
     backend: Arc<dyn Backend>,
     clock: Arc<dyn Clock>,
+    seal: Option<Arc<Seal>>,
 }
 
 impl Store {
     /// A store on any backend.
     pub fn new(backend: Arc<dyn Backend>, clock: Arc<dyn Clock>) -> Self {
-        Self { backend, clock }
+        Self { backend, clock, seal: None }
     }
 
     /// A store that is gone when the process ends.
@@ -90,10 +98,32 @@ impl Store {
         Ok(Self::new(Arc::new(sqlite::Sqlite::open(path).await?), clock))
     }
 
-    /// The record under `key`, unless it has expired.
+    /// A store in Redis or Valkey, which several instances may share.
+    ///
+    /// Waits some seconds for a server that is starting. The failure's sentence names the server
+    /// without its password and is meant for the operator.
+    pub async fn redis(
+        address: &RedisAddress,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Result<Self> {
+        Ok(Self::new(Arc::new(redis::Redis::open(address, entropy).await?), clock))
+    }
+
+    /// The record under `key`, unless it has expired. One that is sealed under an older key, or not
+    /// at all, is written anew on this occasion.
     pub async fn get<R: Record>(&self, key: &str) -> Result<Option<Versioned<R>>> {
-        let row = self.backend.get(R::KIND, key, self.now()).await?;
-        row.as_ref().map(read).transpose()
+        loop {
+            let Some(row) = self.backend.get(R::KIND, key, self.now()).await? else {
+                return Ok(None);
+            };
+            let (record, is_fresh) = self.open(key, &row)?;
+            if is_fresh {
+                return Ok(Some(record));
+            }
+            // Won or lost, what is there now is read once more.
+            self.replace(key, row.version, &record.value, record.expires_at).await?;
+        }
     }
 
     /// Keeps a new record. False: there is one already. An expired record does not count, not even
@@ -188,8 +218,8 @@ impl Store {
         let rows = self.backend.expired(R::KIND, self.now(), limit).await?;
         let mut records = Vec::with_capacity(rows.len());
         for (key, row) in rows {
-            match read(&row) {
-                Ok(record) => records.push((key, record)),
+            match self.open(&key, &row) {
+                Ok((record, _)) => records.push((key, record)),
                 // Nobody can act on what cannot be read; left in place, it would come back first
                 // in every sweep and in the end be all that a sweep sees.
                 Err(failure) => {
@@ -220,7 +250,13 @@ impl Store {
     ) -> Result<Vec<(String, Versioned<R>)>> {
         let rows = self.backend.evict(R::KIND, keep, limit, self.now()).await?;
         // An unreadable record is gone like the others, there is only nothing to tell about it.
-        Ok(rows.into_iter().filter_map(|(key, row)| Some((key, read(&row).ok()?))).collect())
+        Ok(rows
+            .into_iter()
+            .filter_map(|(key, row)| {
+                let (record, _) = self.open(&key, &row).ok()?;
+                Some((key, record))
+            })
+            .collect())
     }
 
     /// Fails unless records can be read and written now.
@@ -245,17 +281,28 @@ impl Store {
         if key.len() > MAX_KEY_BYTES || value.len() > MAX_VALUE_BYTES {
             return Err(Failure::new(FailureCode::Internal, "A record is too large to be kept."));
         }
+        let value = match &self.seal {
+            Some(seal) => seal.close(R::KIND, key, &value)?,
+            None => value,
+        };
         let expires_at = expires_at.timestamp_millis();
         self.backend.put(R::KIND, key, value, expires_at, condition, self.now()).await
     }
-}
 
-fn read<R: Record>(row: &Row) -> Result<Versioned<R>> {
-    let unreadable =
-        || Failure::new(FailureCode::Internal, format!("A kept {} cannot be read.", R::KIND));
-    // The error's own words may quote the value: only its kind goes on.
-    let value = serde_json::from_str(&row.value)
-        .map_err(|error| unreadable().caused_by(format!("{:?} error", error.classify())))?;
-    let expires_at = DateTime::from_timestamp_millis(row.expires_at).ok_or_else(unreadable)?;
-    Ok(Versioned { value, version: row.version, expires_at })
+    /// What a row holds, and whether it is sealed as it would be now.
+    fn open<R: Record>(&self, key: &str, row: &Row) -> Result<(Versioned<R>, bool)> {
+        let unreadable =
+            || Failure::new(FailureCode::Internal, format!("A kept {} cannot be read.", R::KIND));
+        let (text, is_fresh) = match &self.seal {
+            Some(seal) => seal
+                .open(R::KIND, key, &row.value)
+                .map_err(|why| unreadable().caused_by(why.to_string()))?,
+            None => (Cow::Borrowed(row.value.as_str()), true),
+        };
+        // The error's own words may quote the value: only its kind goes on.
+        let value = serde_json::from_str(&text)
+            .map_err(|error| unreadable().caused_by(format!("{:?} error", error.classify())))?;
+        let expires_at = DateTime::from_timestamp_millis(row.expires_at).ok_or_else(unreadable)?;
+        Ok((Versioned { value, version: row.version, expires_at }, is_fresh))
+    }
 }

@@ -6,11 +6,17 @@ use chrono::{Duration, TimeZone as _, Utc};
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 
-use super::{Change, MAX_KEY_BYTES, MAX_VALUE_BYTES, Record, Store, Versioned};
-use crate::domain::{ManualClock, Timestamp, clock::Clock as _};
+use super::{Change, MAX_KEY_BYTES, MAX_VALUE_BYTES, Record, RedisAddress, Seal, Store, Versioned};
+use crate::domain::{ManualClock, SystemEntropy, Timestamp, clock::Clock as _};
+use redis_server::RedisServer;
 
 mod durability;
 mod model;
+mod outage;
+#[path = "../../tests/redis/mod.rs"]
+#[allow(unreachable_pub, reason = "shared with the integration tests")]
+mod redis_server;
+mod sealing;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Note(pub(super) String);
@@ -33,19 +39,29 @@ pub(super) struct Subject {
     pub(super) store: Store,
     pub(super) clock: ManualClock,
     _folder: Option<TempDir>,
+    _redis: Option<RedisServer>,
 }
 
 impl Subject {
     pub(super) fn memory() -> Self {
         let clock = noon();
-        Self { store: Store::memory(Arc::new(clock.clone())), clock, _folder: None }
+        let store = Store::memory(Arc::new(clock.clone()));
+        Self { store, clock, _folder: None, _redis: None }
     }
 
     pub(super) async fn sqlite() -> Self {
         let (clock, folder) = (noon(), tempfile::tempdir().unwrap());
         let path = folder.path().join("store.db");
         let store = Store::sqlite(&path, Arc::new(clock.clone())).await.unwrap();
-        Self { store, clock, _folder: Some(folder) }
+        let store = store.sealed(seal(&["a"])).await.unwrap();
+        Self { store, clock, _folder: Some(folder), _redis: None }
+    }
+
+    /// `None` where no Redis is installed.
+    pub(super) async fn redis() -> Option<Self> {
+        let (clock, server) = (noon(), RedisServer::start()?);
+        let store = redis(&server, &clock).await.sealed(seal(&["a"])).await.unwrap();
+        Some(Self { store, clock, _folder: None, _redis: Some(server) })
     }
 
     pub(super) fn in_minutes(&self, minutes: i64) -> Timestamp {
@@ -59,6 +75,17 @@ impl Subject {
 
 pub(super) fn noon() -> ManualClock {
     ManualClock::new(Utc.with_ymd_and_hms(2026, 3, 14, 12, 0, 0).unwrap())
+}
+
+pub(super) async fn redis(server: &RedisServer, clock: &ManualClock) -> Store {
+    let address = RedisAddress::parse(&server.url()).unwrap();
+    Store::redis(&address, Arc::new(clock.clone()), Arc::new(SystemEntropy)).await.unwrap()
+}
+
+/// A seal of these keys, the first of which closes.
+pub(super) fn seal(keys: &[&str]) -> Seal {
+    let keys = keys.iter().map(|key| ((*key).to_owned(), [key.as_bytes()[0]; 32])).collect();
+    Seal::new(keys, Arc::new(SystemEntropy))
 }
 
 pub(super) fn note(text: &str) -> Note {
@@ -83,6 +110,14 @@ macro_rules! on_every_backend {
             $(#[tokio::test]
             async fn $name() {
                 super::$name(super::Subject::sqlite().await).await;
+            })*
+        }
+
+        mod redis {
+            $(#[tokio::test]
+            async fn $name() {
+                let Some(subject) = super::Subject::redis().await else { return };
+                super::$name(subject).await;
             })*
         }
     };

@@ -4,7 +4,7 @@
 //! while a transaction was being written to the disk shares the next transaction: many writers pay
 //! for one flush, a lone writer waits for nobody.
 
-use std::{fmt, path::PathBuf, sync::Arc, thread};
+use std::{fmt, path::PathBuf, sync::Arc, thread, time::Duration};
 
 use rusqlite::{Connection, Error, ErrorCode, TransactionBehavior, ffi};
 use tokio::sync::{mpsc, oneshot};
@@ -17,6 +17,9 @@ const QUEUE: usize = 1024;
 
 /// How many jobs share a transaction at most, so that the first of them is not held up for long.
 const BATCH: usize = 256;
+
+/// What a caller is told to wait when it failed.
+const TRY_AGAIN: Duration = Duration::from_secs(5);
 
 /// What a job does to the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -147,15 +150,19 @@ fn aborted() -> Arc<Error> {
 }
 
 fn failed<T>(error: Arc<Error>) -> Result<T> {
-    let detail = match error.sqlite_error_code() {
+    let (code, detail) = match error.sqlite_error_code() {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-            "The store is in use by another process."
+            (FailureCode::StoreUnavailable, "The store is in use by another process.")
         }
-        Some(ErrorCode::DiskFull) => "The disk of the store is full.",
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => "The store is damaged.",
-        _ => "The store could not be read or written.",
+        Some(ErrorCode::DiskFull) => {
+            (FailureCode::StoreUnavailable, "The disk of the store is full.")
+        }
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+            (FailureCode::Internal, "The store is damaged.")
+        }
+        _ => (FailureCode::Internal, "The store could not be read or written."),
     };
-    Err(Failure::new(FailureCode::Internal, detail).caused_by(error))
+    Err(Failure::new(code, detail).retry_after(TRY_AGAIN).caused_by(error))
 }
 
 fn stopped<T>() -> Result<T> {

@@ -151,10 +151,10 @@ async fn follow(subject: &Subject, model: &mut Model, step: Step) {
     assert_eq!(store.count::<Note>().await.unwrap(), u64::try_from(live).unwrap());
 }
 
-fn run(steps: Vec<Step>, sqlite: bool) {
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+fn run<S: Future<Output = Option<Subject>>>(steps: Vec<Step>, subject: impl FnOnce() -> S) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let subject = if sqlite { Subject::sqlite().await } else { Subject::memory() };
+        let Some(subject) = subject().await else { return };
         let mut model = Model::default();
         for step in steps {
             follow(&subject, &mut model, step).await;
@@ -166,7 +166,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
     #[test]
     fn memory_behaves_like_a_map(steps in prop::collection::vec(step(), 1..60)) {
-        run(steps, false);
+        run(steps, async || Some(Subject::memory()));
     }
 }
 
@@ -174,6 +174,11 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
     #[test]
     fn sqlite_behaves_like_a_map(steps in prop::collection::vec(step(), 1..60)) {
-        run(steps, true);
+        run(steps, async || Some(Subject::sqlite().await));
+    }
+
+    #[test]
+    fn redis_behaves_like_a_map(steps in prop::collection::vec(step(), 1..60)) {
+        run(steps, Subject::redis);
     }
 }

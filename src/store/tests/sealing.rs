@@ -1,0 +1,103 @@
+//! What the disk and the server see of a sealed store, and how its keys rotate.
+
+use std::{fs, path::Path, sync::Arc};
+
+use super::{Note, RedisServer, Subject, noon, note, redis, seal};
+use crate::{
+    domain::{Timestamp, failure::Failure},
+    store::{Seal, Store},
+};
+
+async fn open(path: &Path, seal: Seal) -> Result<Store, Box<Failure>> {
+    Store::sqlite(path, Arc::new(noon())).await?.sealed(seal).await
+}
+
+/// The bytes of the file and of those beside it.
+fn bytes(path: &Path) -> Vec<u8> {
+    ["", "-wal", "-shm"]
+        .iter()
+        .filter_map(|ending| fs::read(format!("{}{ending}", path.display())).ok())
+        .flatten()
+        .collect()
+}
+
+fn holds(bytes: &[u8], text: &str) -> bool {
+    bytes.windows(text.len()).any(|window| window == text.as_bytes())
+}
+
+#[tokio::test]
+async fn the_disk_sees_no_value() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    let store = open(&path, seal(&["a"])).await.unwrap();
+    assert!(store.insert("a", &note("canary"), Timestamp::MAX_UTC).await.unwrap());
+    assert!(holds(&bytes(&path), "sealed1:a:") && !holds(&bytes(&path), "canary"));
+
+    let Some(server) = RedisServer::start() else { return };
+    let store = redis(&server, &noon()).await.sealed(seal(&["a"])).await.unwrap();
+    assert!(store.insert("a", &note("canary"), Timestamp::MAX_UTC).await.unwrap());
+    assert!(holds(&server.files(), "sealed1:a:") && !holds(&server.files(), "canary"));
+}
+
+#[tokio::test]
+async fn plain_values_of_an_older_version_are_sealed_when_they_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    let older = Store::sqlite(&path, Arc::new(noon())).await.unwrap();
+    for key in ["read", "expiring"] {
+        assert!(older.insert(key, &note("kept"), Timestamp::MAX_UTC).await.unwrap());
+    }
+    drop(older);
+    let store = open(&path, seal(&["a"]).reading_plain()).await.unwrap();
+    let first = store.get::<Note>("read").await.unwrap().unwrap();
+    assert_eq!(first.value, note("kept"));
+    assert_eq!(store.get::<Note>("read").await.unwrap().unwrap(), first, "written once");
+    // Without the leave to read plain values only what was sealed is there.
+    let strict = open(&path, seal(&["a"])).await.unwrap();
+    assert_eq!(strict.get::<Note>("read").await.unwrap().unwrap(), first);
+    assert!(strict.get::<Note>("expiring").await.is_err());
+}
+
+#[tokio::test]
+async fn a_rotated_secret_takes_over_record_by_record() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    let old = open(&path, seal(&["a"])).await.unwrap();
+    assert!(old.insert("k", &note("kept"), Timestamp::MAX_UTC).await.unwrap());
+    let refused = open(&path, seal(&["b"])).await.unwrap_err();
+    assert!(refused.detail.contains("another SESSION_SECRET"), "{refused:?}");
+    let both = open(&path, seal(&["b", "a"])).await.unwrap();
+    let read = both.get::<Note>("k").await.unwrap().unwrap();
+    assert_eq!(read.value, note("kept"));
+    assert!(both.replace("k", read.version, &note("more"), read.expires_at).await.unwrap());
+    let new = open(&path, seal(&["b"])).await.unwrap();
+    assert_eq!(new.get::<Note>("k").await.unwrap().unwrap().value, note("more"));
+    assert!(old.get::<Note>("k").await.is_err());
+}
+
+/// Who may write to the store cannot give one person's record to another.
+#[tokio::test]
+async fn a_value_moved_to_another_key_does_not_open() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    let store = open(&path, seal(&["a"])).await.unwrap();
+    for (key, text) in [("victim", "theirs"), ("attacker", "mine")] {
+        assert!(store.insert(key, &note(text), Timestamp::MAX_UTC).await.unwrap());
+    }
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    let moved = "UPDATE record SET value = (SELECT value FROM record WHERE key = 'attacker') \
+                 WHERE key = 'victim'";
+    assert_eq!(connection.execute(moved, []).unwrap(), 1);
+    let failure = store.get::<Note>("victim").await.unwrap_err();
+    assert!(format!("{failure:?}").contains("its seal is broken"), "{failure:?}");
+    assert_eq!(store.get::<Note>("attacker").await.unwrap().unwrap().value, note("mine"));
+}
+
+#[tokio::test]
+async fn a_session_record_stays_small() {
+    let subject = Subject::sqlite().await;
+    let longest = note(&"n".repeat(600));
+    assert!(subject.store.insert("k", &longest, subject.in_minutes(1)).await.unwrap());
+    let row = subject.store.backend.get("note", "k", 0).await.unwrap().unwrap();
+    assert!(row.value.len() <= 1024, "600 bytes became {}", row.value.len());
+}
