@@ -17,6 +17,8 @@ mod corpus;
 mod documents;
 mod fakes_selftest;
 mod injection;
+mod instances;
+mod kills;
 mod linking;
 mod messages;
 mod oauth;
@@ -26,6 +28,8 @@ mod prompts;
 mod protocol;
 mod proxies;
 mod ranking;
+#[path = "../redis/mod.rs"]
+mod redis_server;
 mod refusals;
 mod single_user;
 mod store;

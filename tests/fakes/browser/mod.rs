@@ -125,6 +125,7 @@ impl Browser {
             .no_proxy()
             .dns_resolver(Loopback)
             .timeout(Duration::from_secs(30))
+            .pool_max_idle_per_host(0)
             .build()
             .expect("a client");
         Self { client, jar: Mutex::default() }

@@ -44,8 +44,17 @@ impl OAuthClient {
     }
 
     pub async fn discover_as(server: &Server, name: &str) -> Self {
-        let http = reqwest::Client::builder().no_proxy().build().unwrap();
-        let mcp = server.url("/mcp");
+        Self::discover_as_at(&server.origin(), name).await
+    }
+
+    pub async fn discover_at(origin: &str) -> Self {
+        Self::discover_as_at(origin, "Test Client").await
+    }
+
+    pub async fn discover_as_at(origin: &str, name: &str) -> Self {
+        // A connection is never used again, so that a balancer may choose each time.
+        let http = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).build().unwrap();
+        let mcp = format!("{origin}/mcp");
         let refused = http.post(&mcp).json(&json!({})).send().await.unwrap();
         assert_eq!(refused.status(), 401);
         let challenge = refused.headers()[header::WWW_AUTHENTICATE].to_str().unwrap().to_owned();

@@ -3,7 +3,7 @@
 //! Names in comments like A14 are the numbers of the attack catalogue in `SECURITY.md`.
 
 mod attacks;
-mod client;
+pub mod client;
 mod honest;
 mod page;
 mod protocol;

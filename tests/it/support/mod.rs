@@ -1,7 +1,9 @@
 //! The real server among the fake worlds, and clients that talk to it over real HTTP.
 
 mod agent;
+mod fleet;
 mod server;
 
 pub use agent::{Agent, Answer};
+pub use fleet::Fleet;
 pub use server::Server;
