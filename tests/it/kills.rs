@@ -121,7 +121,7 @@ async fn interrupted(server: &mut Server, agent: &Agent, phase: Phase) -> bool {
 }
 
 async fn run(store: &str, mut redis: Option<RedisServer>) {
-    let cycles = env::var("KILL_CYCLES").ok().and_then(|n| n.parse().ok()).unwrap_or(FEW);
+    let cycles = env::var_os("KILL_CYCLES").and_then(|n| n.to_str()?.parse().ok()).unwrap_or(FEW);
     let mut server = Server::builder()
         .program()
         .set("STORE_URL", store)

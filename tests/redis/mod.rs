@@ -3,7 +3,14 @@
 //! Where no `redis-server` is installed such tests are skipped, and say so; with `CI=true` (as
 //! `.ci/run` has it) they fail.
 
-#![allow(dead_code, reason = "shared by programs that each use a part")]
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "shared by programs that each use a part; a test stops at the first surprise"
+)]
 
 use std::{
     env,

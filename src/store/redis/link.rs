@@ -11,7 +11,7 @@ use redis::{
     Pipeline, ProtocolVersion, RedisError, RedisResult, RetryMethod, ScriptInvocation,
     aio::{ConnectionManager, ConnectionManagerConfig},
 };
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use super::address::RedisAddress;
 use crate::domain::failure::{Failure, FailureCode, Result};
@@ -63,7 +63,7 @@ impl Link {
             match look(&client).await {
                 Ok(()) => break,
                 Err(error) if is_passing(&error) && Instant::now() + PAUSE < end => {
-                    sleep(PAUSE).await;
+                    pause().await;
                 }
                 Err(error) if is_passing(&error) => {
                     let why = "does not answer. Check STORE_URL, and that the server runs and can \
@@ -142,13 +142,18 @@ impl Link {
                 }
                 Err(_) => break,
             }
-            sleep(PAUSE).await;
+            pause().await;
         }
         match last {
             Some(error) => Err(failed(&error)),
             None => Err(unavailable()),
         }
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "every loop that pauses has a deadline of its own")]
+async fn pause() {
+    tokio::time::sleep(PAUSE).await;
 }
 
 /// The third version of the protocol, in which a lost connection is noticed at once and not by the
