@@ -15,8 +15,7 @@ use tokio::time::timeout;
 
 use crate::{
     fakes::{Browser, Match},
-    redis_server::RedisServer,
-    support::{Agent, Server},
+    support::{Agent, Answer, Server, redis_server::RedisServer},
 };
 
 /// One round through all phases, and one more.
@@ -26,6 +25,9 @@ const PHASES: usize = 8;
 
 /// How many connections are kept under watch: GitHub keeps ten tokens per person.
 const WATCHED: usize = 6;
+
+/// How long a store may be away before that is a loss. Each refusal takes seconds by itself.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Redis is killed too, every so many cycles.
 const REDIS_TOO: usize = 10;
@@ -76,8 +78,19 @@ struct Tally {
     slowest_return: Duration,
 }
 
+/// As a client would: where the store does not answer for a moment, it comes again.
+async fn told(agent: &Agent, tool: &str) -> Answer {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let answer = agent.call(tool, json!({})).await;
+        if answer.code() != "store_unavailable" || Instant::now() >= end {
+            return answer;
+        }
+    }
+}
+
 async fn is_connected(agent: &Agent) -> bool {
-    agent.call("auth_status", json!({})).await.status() == "connected"
+    told(agent, "auth_status").await.status() == "connected"
 }
 
 /// Brings a flow to `phase` and kills the program there. Whether "Connected" was said.
@@ -152,7 +165,7 @@ async fn run(store: &str, mut redis: Option<RedisServer>) {
         }
         if !connected {
             // The way out: what the agent is given now leads to a connection.
-            let again = agent.call("connect_github", json!({})).await;
+            let again = told(&agent, "connect_github").await;
             let is_way_out = match again.status() {
                 "connected" => true,
                 "authorization_required" => {

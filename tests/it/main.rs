@@ -28,8 +28,6 @@ mod prompts;
 mod protocol;
 mod proxies;
 mod ranking;
-#[path = "../redis/mod.rs"]
-mod redis_server;
 mod refusals;
 mod single_user;
 mod store;

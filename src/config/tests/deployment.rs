@@ -40,7 +40,12 @@ fn started(answer: impl Fn(&str) -> &'static str) -> Environment {
 }
 
 fn started_from(blueprint: &'static str, answer: impl Fn(&str) -> &'static str) -> Environment {
-    let set_by_render = [("RENDER_EXTERNAL_URL", "https://prs.onrender.com"), ("PORT", "10000")];
+    // The folder is the image's.
+    let set_by_render = [
+        ("RENDER_EXTERNAL_URL", "https://prs.onrender.com"),
+        ("PORT", "10000"),
+        ("STATE_DIR", "/state"),
+    ];
     let set_by_us = variables_of(blueprint).into_iter().map(|(key, source)| match source {
         "fromService:" => (key, "redis://red-abc123:6379"),
         "sync: false" => (key, answer(key)),
@@ -156,7 +161,8 @@ fn the_compose_file_is_sound() {
         };
         (name.to_owned(), value.to_owned())
     });
-    let settings = load(&Environment::of(given)).unwrap();
+    let by_the_image = ("STATE_DIR".to_owned(), "/state".to_owned());
+    let settings = load(&Environment::of(given.chain([by_the_image]))).unwrap();
     assert_eq!(settings.public_base_url.as_str(), "https://prs.example.com/");
     assert_eq!(settings.listen.to_string(), "0.0.0.0:3000");
     let StoreLocation::Redis(store) = settings.store else { panic!("{:?}", settings.store) };

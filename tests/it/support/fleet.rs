@@ -17,11 +17,8 @@ use tokio::{
     task::JoinHandle,
 };
 
-use super::Agent;
-use crate::{
-    fakes::{FakeLlm, FakeScalekit, World},
-    redis_server::RedisServer,
-};
+use super::{Agent, redis_server::RedisServer};
+use crate::fakes::{FakeLlm, FakeScalekit, World};
 
 /// What all instances sign and seal with.
 pub const SECRET: &str = "one-secret-of-all-instances-32-bytes!";

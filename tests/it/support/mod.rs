@@ -2,6 +2,8 @@
 
 mod agent;
 mod fleet;
+#[path = "../../redis/mod.rs"]
+pub mod redis_server;
 mod server;
 
 pub use agent::{Agent, Answer};
