@@ -14,7 +14,7 @@ const COOKIE = "__Host-prs-browser";
 
 async function newPerson() {
   const context = await chromium.newContext();
-  context.setDefaultTimeout(15_000);
+  context.setDefaultTimeout(45_000);
   return { context, page: await context.newPage() };
 }
 

@@ -16,7 +16,7 @@ const callback = client.at("127.0.0.1", "/callback");
 
 async function newPage() {
   const context = await chromium.newContext();
-  context.setDefaultTimeout(15_000);
+  context.setDefaultTimeout(45_000);
   return context.newPage();
 }
 
