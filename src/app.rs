@@ -2,7 +2,7 @@
 
 use std::{future::Future, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
-use axum::{Router, middleware, serve::ListenerExt as _};
+use axum::{Router, middleware};
 use rmcp::ServerHandler;
 use tokio::{net::TcpListener, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -10,6 +10,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     config::{Access, Settings, StoreLocation},
     domain::{AuthMode, Clock, Entropy, Failure, FailureCode, failure::Result},
+    front::{Front, FrontSettings},
     http::{self, Guard, HttpSettings, Readiness},
     identity::{
         AccountLinking, Keyring, LinkingSettings, Purpose, Sessions, Sweeper, linking::Accounts,
@@ -42,6 +43,7 @@ pub struct App {
     listener: TcpListener,
     address: SocketAddr,
     router: Router,
+    front: Front,
     readiness: Readiness,
     running: RunningCalls,
     sweeper: Sweeper,
@@ -156,7 +158,18 @@ impl App {
         let token_sweeper =
             authorization.map(|server| oauth::Sweeper::new(server, linking.clone()));
         let sweeper = Sweeper::new(linking);
-        Ok(Self { listener, address, router, readiness, running, sweeper, token_sweeper, stop })
+        let front = Front::new(FrontSettings::default());
+        Ok(Self {
+            listener,
+            address,
+            router,
+            front,
+            readiness,
+            running,
+            sweeper,
+            token_sweeper,
+            stop,
+        })
     }
 
     /// Where it listens.
@@ -166,28 +179,17 @@ impl App {
 
     /// Answers until `shutdown` is ready, then lets running calls finish within bounds: not ready,
     /// no new connections, the running calls, the rest.
-    ///
-    /// # Errors
-    /// `internal` when the listener breaks.
-    pub async fn serve(self, shutdown: impl Future<Output = ()> + Send + 'static) -> Result<()> {
-        let Self { listener, router, readiness, running, sweeper, token_sweeper, stop, .. } = self;
+    pub async fn serve(self, shutdown: impl Future<Output = ()> + Send + 'static) {
+        let Self {
+            listener, router, front, readiness, running, sweeper, token_sweeper, stop, ..
+        } = self;
         let background = TaskTracker::new();
         background.spawn(sweeper.run(stop.clone()));
         if let Some(sweeper) = token_sweeper {
             background.spawn(sweeper.run(stop.clone()));
         }
-        // Without it every streamed answer waits 40 ms for the client's acknowledgement.
-        let listener = listener.tap_io(|socket| {
-            if let Err(error) = socket.set_nodelay(true) {
-                tracing::debug!(%error, "TCP_NODELAY was refused");
-            }
-        });
         let closing = CancellationToken::new();
-        let mut served = pin!(
-            axum::serve(listener, router)
-                .with_graceful_shutdown(closing.clone().cancelled_owned())
-                .into_future()
-        );
+        let mut served = pin!(front.serve(listener, router, closing.clone()));
         let drained = async {
             shutdown.await;
             tracing::info!(running = running.count(), "stopping");
@@ -198,27 +200,22 @@ impl App {
                 stop.cancel();
             }
         };
-        let mut outcome = tokio::select! {
-            served = &mut served => Some(served),
-            () = drained => None,
-        };
-        if outcome.is_none() {
-            // A call is no longer running when its answer is still on its way: what is cut off is
-            // cut off only after the connections had their time to close by themselves.
-            outcome = timeout(CLOSE, &mut served).await.ok();
+        tokio::select! {
+            () = &mut served => {}
+            () = drained => {}
         }
+        // A call is no longer running when its answer is still on its way: what is cut off is cut
+        // off only after the connections had their time to close by themselves.
+        let mut is_closed = timeout(CLOSE, &mut served).await.is_ok();
         stop.cancel();
-        if outcome.is_none() {
-            outcome = timeout(CLOSE, &mut served).await.ok();
+        if !is_closed {
+            is_closed = timeout(CLOSE, &mut served).await.is_ok();
         }
-        if outcome.is_none() {
+        if !is_closed {
             tracing::warn!("some connections did not close in time");
         }
         background.close();
         let _ = timeout(CLOSE, background.wait()).await;
-        outcome.transpose().map(drop).map_err(|error| {
-            Failure::new(FailureCode::Internal, "The listener broke.").caused_by(error)
-        })
     }
 }
 

@@ -19,8 +19,10 @@
 //!    the person in the newer one.
 //! 8. [`http`]: **the browser's and operator's door**. The pages of the flow, probes, and the guard
 //!    that stands before every route.
-//! 9. [`config`]: **the settings**. One table of variables; the only room that names the environment.
-//! 10. [`telemetry`] and [`app`]: the log, and the wiring. `mcp` and `http` meet only in `app`.
+//! 9. [`front`]: **the front**. Connections: who gets one, how long each step on it may take, and
+//!    their orderly end.
+//! 10. [`config`]: **the settings**. One table of variables; the only room that names the environment.
+//! 11. [`telemetry`] and [`app`]: the log, and the wiring. `mcp` and `http` meet only in `app`.
 //!
 //! # What is always true
 //!
@@ -32,9 +34,9 @@
 //!   GitHub has just returned to this caller's token.
 //! * No identifier is read from a client's input, and none stands in an answer.
 //! * In Scalekit mode no GitHub token ever enters this process.
-//! * Bodies, waits, retries, sessions, handles, each principal's flows and calls, caches and
-//!   background work have bounds. Two things do not yet: connections that send nothing or a stuck
-//!   head, and trips of people who are not signed in (`oauth` mode; each ends after 15 minutes).
+//! * Connections, heads, bodies, waits, retries, sessions, handles, each principal's flows and
+//!   calls, caches and background work have bounds. One thing does not yet: trips of people who are
+//!   not signed in (`oauth` mode; each ends after 15 minutes).
 //!
 //! # What is kept, for how long, and what deletes it
 //!
@@ -75,6 +77,7 @@ pub mod oauth;
 pub mod summarize;
 pub mod mcp;
 pub mod http;
+pub mod front;
 pub mod config;
 pub mod telemetry;
 pub mod app;

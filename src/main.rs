@@ -55,7 +55,7 @@ async fn serve(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
     if io::stdout().is_terminal() {
         welcome(public.as_str(), local_key.as_ref())?;
     }
-    app.serve(told_to_stop()).await?;
+    app.serve(told_to_stop()).await;
     Ok(())
 }
 

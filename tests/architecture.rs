@@ -32,6 +32,7 @@ const ROOMS: &[&str] = &[
     "summarize",
     "mcp",
     "http",
+    "front",
     "config",
     "telemetry",
     "app",

@@ -5,7 +5,7 @@ use std::{error::Error, io, sync::Arc};
 use pr_summarizer::{
     app::App,
     config::{self, Environment},
-    domain::{Failure, SystemEntropy},
+    domain::SystemEntropy,
     telemetry,
 };
 use tempfile::TempDir;
@@ -37,7 +37,7 @@ pub(crate) struct Scene {
     clock: SceneClock,
     port: u16,
     stop: oneshot::Sender<()>,
-    served: JoinHandle<Result<(), Box<Failure>>>,
+    served: JoinHandle<()>,
     /// Removed with its store and keys when the scene ends.
     _state: TempDir,
 }
@@ -129,7 +129,7 @@ impl Scene {
     /// or LLM would understand.
     pub(crate) async fn end(self) -> Result<(), Box<dyn Error>> {
         let _ = self.stop.send(());
-        self.served.await??;
+        self.served.await?;
         let unexpected = self.world.take_unexpected();
         if unexpected.is_empty() {
             return Ok(());

@@ -1,6 +1,6 @@
 //! One message as it arrives: read within bounds, and JSON-RPC before anybody acts on it.
 
-use std::time::Duration;
+use std::{error::Error as _, io, time::Duration};
 
 use axum::{
     body::{Body, Bytes, to_bytes},
@@ -17,7 +17,8 @@ use super::{super::LONGEST_REQUEST, refuse};
 const VERSION_HEADER: &str = "mcp-protocol-version";
 const VERSION_META: &str = "io.modelcontextprotocol/protocolVersion";
 
-/// How long a body may take to arrive: whoever sends a byte now and then holds a connection.
+/// How long a body may take to arrive: whoever sends a byte now and then holds a connection. The
+/// front, where there is one, has the same limit for every route.
 pub(super) const BODY_PATIENCE: Duration = Duration::from_secs(30);
 
 /// A message, as far as the door must know.
@@ -75,7 +76,8 @@ fn is_date(version: &str) -> bool {
 /// Reads a body whole and within `patience`, or says what is wrong with it.
 pub(super) async fn read(body: Body, patience: Duration) -> Result<Message, Box<Response>> {
     let refusal = |status, code, text: &str, id: &Value| Box::new(refuse(status, code, text, id));
-    let Ok(bytes) = timeout(patience, to_bytes(body, LONGEST_REQUEST)).await else {
+    let arrived = timeout(patience, to_bytes(body, LONGEST_REQUEST)).await.ok();
+    let Some(bytes) = arrived.filter(|read| !read.as_ref().is_err_and(is_late)) else {
         let mut refusal = refusal(
             StatusCode::REQUEST_TIMEOUT,
             ErrorCode::INVALID_REQUEST,
@@ -109,6 +111,18 @@ pub(super) async fn read(body: Body, patience: Duration) -> Result<Message, Box<
             Err(refusal(StatusCode::BAD_REQUEST, ErrorCode::INVALID_REQUEST, text, id))
         }
     }
+}
+
+/// Whether the front gave the body up.
+fn is_late(error: &axum::Error) -> bool {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        if error.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::TimedOut) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 /// What these fields break of JSON-RPC 2.0, and of MCP, whose parameters have names.

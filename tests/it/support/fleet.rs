@@ -142,7 +142,7 @@ impl Fleet {
             let told = async {
                 let _ = stopped.await;
             };
-            app.serve(told).await.unwrap();
+            app.serve(told).await;
         });
         self.instances[number] = Some(Instance { stop, task });
         self.balancer.with(|rota| rota.ports[number] = Some(port));

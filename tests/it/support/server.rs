@@ -139,7 +139,7 @@ impl Server {
             let told = async {
                 let _ = stopped.await;
             };
-            app.serve(told).await.unwrap();
+            app.serve(told).await;
         });
         self.running = Running::Task { stop, task };
     }
