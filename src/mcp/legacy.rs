@@ -26,6 +26,7 @@ use super::{
     RunningCalls,
     caller::Caller,
     entrance::{Admitted, Entrance},
+    turnstile::{Turnstile, turned_away},
 };
 use crate::{
     domain::{AuthMode, Failure, SessionId, text},
@@ -51,6 +52,7 @@ pub(super) struct Door {
     pub(super) sessions: Sessions,
     pub(super) running: RunningCalls,
     pub(super) entrance: Entrance,
+    pub(super) turnstile: Turnstile,
 }
 
 /// The middleware of `/mcp`.
@@ -90,7 +92,7 @@ impl Door {
     async fn modern(
         &self,
         admitted: &Admitted,
-        mut parts: Parts,
+        parts: Parts,
         message: Message,
         next: Next,
     ) -> Response {
@@ -108,8 +110,7 @@ impl Door {
             }
             (None, AuthMode::Session | AuthMode::OAuth) => Caller::Sessionless,
         };
-        parts.extensions.insert(caller);
-        forward(parts, message, next).await
+        self.answer(caller, parts, message, next).await
     }
 
     async fn initialize(
@@ -131,6 +132,9 @@ impl Door {
         }
         let claimed = message.param("clientInfo/title").or(message.param("clientInfo/name"));
         let client = ClientName::claimed(claimed.and_then(Value::as_str).unwrap_or_default());
+        let Some(_turn) = self.turnstile.welcome().await else {
+            return turned_away(StatusCode::SERVICE_UNAVAILABLE, &id);
+        };
         let mut response = forward(parts, message, next).await;
         if response.status() != StatusCode::OK {
             return response;
@@ -149,7 +153,7 @@ impl Door {
     async fn within_session(
         &self,
         admitted: &Admitted,
-        mut parts: Parts,
+        parts: Parts,
         message: Message,
         next: Next,
     ) -> Response {
@@ -179,8 +183,32 @@ impl Door {
             self.running.cancel(&session, &id);
         }
         let grant = admitted.grant().cloned();
-        parts.extensions.insert(Caller::Known { principal, session: Some(session), grant });
-        forward(parts, message, next).await
+        let caller = Caller::Known { principal, session: Some(session), grant };
+        self.answer(caller, parts, message, next).await
+    }
+
+    /// Hands a message of `caller` on, within their share. Who a client without sessions is shows
+    /// only in its handle, which the tools read: it is held to their limits alone.
+    async fn answer(
+        &self,
+        caller: Caller,
+        mut parts: Parts,
+        message: Message,
+        next: Next,
+    ) -> Response {
+        let passage = match &caller {
+            Caller::Known { principal, .. } => match self.turnstile.pass(&principal.id) {
+                Some(passage) => Some(passage),
+                None => return turned_away(StatusCode::TOO_MANY_REQUESTS, &message.id()),
+            },
+            Caller::Sessionless => None,
+        };
+        parts.extensions.insert(caller);
+        let response = forward(parts, message, next).await;
+        match passage {
+            Some(passage) => passage.until_sent(response),
+            None => response,
+        }
     }
 
     async fn delete(&self, admitted: &Admitted, headers: &HeaderMap) -> Response {

@@ -19,6 +19,7 @@ mod prompts;
 mod running;
 mod server;
 pub mod tools;
+mod turnstile;
 
 use std::{sync::Arc, time::Duration};
 
@@ -34,6 +35,7 @@ use tokio_util::sync::CancellationToken;
 pub use entrance::Entrance;
 pub use running::RunningCalls;
 pub use server::McpServer;
+use turnstile::Turnstile;
 
 use crate::{
     domain::{AuthMode, failure::Result},
@@ -90,6 +92,7 @@ pub fn router<S: ServerHandler + Clone>(
         sessions: parts.sessions.clone(),
         running: running.clone(),
         entrance: parts.settings.entrance.clone(),
+        turnstile: Turnstile::new(),
     };
     let stop = parts.stop.clone();
     let server = around(McpServer::new(parts, running.clone())?);
