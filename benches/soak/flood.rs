@@ -195,9 +195,8 @@ async fn drip(mut socket: TcpStream, is_body: bool) {
     loop {
         match tokio::time::timeout(Duration::from_secs(1), socket.read(&mut said)).await {
             Ok(Ok(0) | Err(_)) => return,
-            Ok(Ok(_)) => {}
             Err(_) if socket.write_all(b"x").await.is_err() => return,
-            Err(_) => {}
+            Ok(Ok(_)) | Err(_) => {}
         }
     }
 }
