@@ -26,8 +26,9 @@ pub struct Flow {
     pub principal: Option<PrincipalId>,
     /// Which account it accepts, and what comes of it.
     pub purpose: FlowPurpose,
-    /// Minted for this flow alone and never used again: Scalekit's `auth_request_id` is not bound
-    /// to a flow, so two flows must never share an identifier.
+    /// Minted for this flow alone, anew for each press of its button, and never used again:
+    /// Scalekit's `auth_request_id` is not bound to a flow, so no two of its links may share an
+    /// identifier.
     pub user: UserId,
     /// What the asking program calls itself.
     pub client: ClientName,

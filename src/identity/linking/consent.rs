@@ -117,15 +117,25 @@ impl AccountLinking {
             ));
         }
         let binding = self.binding(id, browser);
-        if !self.advance(&flow, Phase::Consenting { binding, presses }).await? {
+        // An identifier for each of Scalekit's links: two that led to one account could be followed
+        // by two people, and whoever came back first would be given what the other consented to.
+        let former = flow.value.user.clone();
+        let user = if presses == 1 { former.clone() } else { UserId::mint(&*self.inner.entropy) };
+        let consenting = Phase::Consenting { binding, presses };
+        if !self.advance_under(&flow, user.clone(), consenting).await? {
             return Err(in_progress());
         }
-        let step = self.ask_for_link(&flow, call).await;
-        // It may have ended while we asked; then nobody else knows of the account just made.
-        let still_open =
-            self.flow(id).await?.is_some_and(|flow| !matches!(flow.value.phase, Phase::Burned(_)));
+        if user != former {
+            self.delete_account_soon(&former).await?;
+        }
+        let step = self.ask_for_link(&flow, &user, call).await;
+        // It may have ended, or moved on to another identifier, while we asked; then nobody else
+        // knows of the account just made.
+        let still_open = self.flow(id).await?.is_some_and(|flow| {
+            flow.value.user == user && !matches!(flow.value.phase, Phase::Burned(_))
+        });
         if !still_open {
-            self.delete_account_soon(&flow.value.user).await?;
+            self.delete_account_soon(&user).await?;
             return Err(ended(&Ending::Superseded));
         }
         step
@@ -206,7 +216,12 @@ impl AccountLinking {
         })
     }
 
-    async fn ask_for_link(&self, flow: &Versioned<Flow>, call: &Call) -> Result<AuthorizationStep> {
+    async fn ask_for_link(
+        &self,
+        flow: &Versioned<Flow>,
+        user: &UserId,
+        call: &Call,
+    ) -> Result<AuthorizationStep> {
         let Some(scalekit) = self.scalekit() else {
             return Err(ended(&Ending::Expired));
         };
@@ -216,7 +231,7 @@ impl AccountLinking {
         self.inner.store.insert(&key, &record, flow.expires_at).await?;
         let mut callback = self.inner.settings.public_base_url.clone();
         callback.set_path("/user/verify");
-        let made = scalekit.authorization_link(&flow.value.user, &state, &callback, call).await?;
+        let made = scalekit.authorization_link(user, &state, &callback, call).await?;
         Ok(AuthorizationStep { link: made.link })
     }
 

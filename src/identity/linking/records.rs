@@ -45,12 +45,25 @@ impl AccountLinking {
         principal: Option<PrincipalId>,
         phase: Phase,
     ) -> Result<bool> {
+        self.write_next(flow, Flow { principal, phase, ..flow.value.clone() }).await
+    }
+
+    /// The same, with another identifier at Scalekit.
+    pub(super) async fn advance_under(
+        &self,
+        flow: &Versioned<Flow>,
+        user: UserId,
+        phase: Phase,
+    ) -> Result<bool> {
+        self.write_next(flow, Flow { user, phase, ..flow.value.clone() }).await
+    }
+
+    async fn write_next(&self, flow: &Versioned<Flow>, next: Flow) -> Result<bool> {
         // What was verified must be finished, however late the person came.
-        let expires_at = match phase {
+        let expires_at = match next.phase {
             Phase::Verifying { .. } => self.inner.clock.now() + LIFETIME,
             _ => flow.expires_at,
         };
-        let next = Flow { principal, phase, ..flow.value.clone() };
         let key = self.key(flow.value.id.as_str());
         let moved = self.inner.store.replace(&key, flow.version, &next, expires_at).await?;
         if moved {
