@@ -71,6 +71,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
     app.serve(async {
         let _ = waiting.await;
     })
-    .await?;
+    .await;
     Ok(())
 }

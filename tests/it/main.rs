@@ -12,6 +12,7 @@
 #[path = "../fakes/mod.rs"]
 mod fakes;
 
+mod attacks;
 mod chaos;
 mod corpus;
 mod documents;

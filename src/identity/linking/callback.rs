@@ -159,17 +159,19 @@ impl AccountLinking {
     ) -> Result<Finished> {
         let Some(scalekit) = self.scalekit().cloned() else { return Err(unknown_state()) };
         let (id, user) = (flow.value.id.clone(), flow.value.user.clone());
-        let active_already = match scalekit.account_status(&user, call).await? {
-            Some(AccountStatus::Active) => true,
-            Some(AccountStatus::Expired | AccountStatus::Disconnected) | None => {
-                self.burn(&id, Ending::Refused).await?;
-                return Err(ended(&Ending::Refused));
+        let (active_already, unfit) = match scalekit.account_status(&user, call).await? {
+            Some(AccountStatus::Active) => {
+                (true, self.demands_verification().then_some(Ending::Unverified))
             }
-            Some(_) => false,
+            Some(AccountStatus::Expired | AccountStatus::Disconnected) | None => {
+                (false, Some(Ending::Refused))
+            }
+            Some(_) => (false, None),
         };
-        if active_already && self.demands_verification() {
-            self.burn(&id, Ending::Unverified).await?;
-            return Err(ended(&Ending::Unverified));
+        if let Some(ending) = unfit {
+            // An identical callback may have verified while we asked; then that one goes on.
+            let is_ended = self.burn_as_seen(&flow, ending.clone()).await?;
+            return Err(if is_ended { ended(&ending) } else { in_progress() });
         }
         let verifying = Phase::Verifying {
             binding,
@@ -245,13 +247,7 @@ impl AccountLinking {
         let Phase::Consenting { binding, .. } = &flow.value.phase else { return Ok(false) };
         if self.demands_verification() {
             // Our own verification makes an account active too; then the flow has moved on.
-            let burned = self.advance(&flow, Phase::Burned(Ending::Unverified)).await?;
-            if burned {
-                self.delete_account_soon(&flow.value.user).await?;
-                let principal = flow.value.principal.as_ref();
-                self.forget_flow(principal, &flow.value.id, Some(Ending::Unverified)).await?;
-            }
-            return Ok(burned);
+            return self.burn_as_seen(&flow, Ending::Unverified).await;
         }
         // Our own verification makes an account active too; then the flow has moved on meanwhile.
         let verifying =

@@ -82,18 +82,31 @@ impl AccountLinking {
                 Phase::Burned(_) => return Ok(true),
                 _ => {}
             }
-            // Deleted only once it has ended: who loses the race to a callback must not delete what
-            // that has just connected. After a crash in between the sweeper deletes it.
-            if self.advance(&flow, Phase::Burned(ending.clone())).await? {
-                tracing::info!(?id, ending = ending.slug(), "a flow ended without a connection");
-                if flow.value.may_have_account() {
-                    self.delete_account_soon(&flow.value.user).await?;
-                }
-                self.forget_flow(flow.value.principal.as_ref(), id, Some(ending)).await?;
+            if self.burn_as_seen(&flow, ending.clone()).await? {
                 return Ok(true);
             }
         }
         Err(contention())
+    }
+
+    /// The same, if the flow is still as it was seen. False: it has moved on, and is left alone.
+    pub(super) async fn burn_as_seen(
+        &self,
+        flow: &Versioned<Flow>,
+        ending: Ending,
+    ) -> Result<bool> {
+        // Deleted only once it has ended: who loses the race to a callback must not delete what
+        // that has just connected. After a crash in between the sweeper deletes it.
+        if !self.advance(flow, Phase::Burned(ending.clone())).await? {
+            return Ok(false);
+        }
+        let Flow { id, user, principal, .. } = &flow.value;
+        tracing::info!(?id, ending = ending.slug(), "a flow ended without a connection");
+        if flow.value.may_have_account() {
+            self.delete_account_soon(user).await?;
+        }
+        self.forget_flow(principal.as_ref(), id, Some(ending)).await?;
+        Ok(true)
     }
 
     /// Takes the flow off its principal's list of open ones.

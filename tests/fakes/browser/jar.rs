@@ -50,6 +50,13 @@ impl Jar {
         self.kept.push(Kept { host: host.to_owned(), cookie, since: Instant::now() });
     }
 
+    /// Hears a `Set-Cookie` that the server at this address sent, and keeps it if it may.
+    pub fn hear(&mut self, url: &str, cookie: &str) {
+        let mut headers = HeaderMap::new();
+        headers.append(header::SET_COOKIE, cookie.parse().expect("a cookie"));
+        self.take(&Url::parse(url).expect("an address"), &headers);
+    }
+
     pub(super) fn take(&mut self, url: &Url, headers: &HeaderMap) {
         let host = url.host_str().unwrap_or_default().to_owned();
         for value in headers.get_all(header::SET_COOKIE) {

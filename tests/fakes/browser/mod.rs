@@ -24,6 +24,8 @@ const HOPS: usize = 20;
 pub struct Browser {
     client: reqwest::Client,
     jar: Mutex<Jar>,
+    /// Before an address that begins so it stops, as if the person had pressed Escape.
+    stops_before: Mutex<Option<String>>,
 }
 
 /// Where a navigation came through.
@@ -128,12 +130,24 @@ impl Browser {
             .pool_max_idle_per_host(0)
             .build()
             .expect("a client");
-        Self { client, jar: Mutex::default() }
+        Self { client, jar: Mutex::default(), stops_before: Mutex::default() }
     }
 
     /// Looks at the cookies, or plants some.
     pub fn jar<T>(&self, look: impl FnOnce(&mut Jar) -> T) -> T {
         look(&mut self.jar.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+
+    /// From now on a redirect to an address that begins so is not followed: the page that comes of
+    /// it has that address and was never fetched. `None`: every redirect is followed.
+    pub fn stop_before(&self, beginning: Option<&str>) {
+        let mut stops = self.stops_before.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        *stops = beginning.map(str::to_owned);
+    }
+
+    fn stops_at(&self, url: &Url) -> bool {
+        let stops = self.stops_before.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        stops.as_ref().is_some_and(|beginning| url.as_str().starts_with(beginning))
     }
 
     /// Types an address into the address bar.
@@ -228,6 +242,10 @@ impl Browser {
         while let Some(target) = page.refresh.take() {
             assert!(page.chain.len() < HOPS, "refreshes without end at {}", page.url);
             let url = page.url.join(&target).expect("an address");
+            if self.stops_at(&url) {
+                page.url = url;
+                return page;
+            }
             let (from, method) = (Some(&page), Method::GET);
             let (by_person, by_form) = (false, false);
             let refreshed = Navigation { method, url, body: None, from, by_person, by_form };
@@ -272,6 +290,9 @@ impl Browser {
                 return show(navigation.url, answer, chain).await;
             };
             navigation.url = navigation.url.join(&location).expect("an address");
+            if self.stops_at(&navigation.url) {
+                return show(navigation.url, answer, chain).await;
+            }
             if matches!(status.as_u16(), 301..=303) {
                 (navigation.method, navigation.body) = (Method::GET, None);
             }

@@ -97,25 +97,3 @@ async fn a_person_who_declines_is_not_asked_again() {
     let page = Browser::new().get(asked_url(&asked.raw)).await;
     assert_eq!(page.status, 403, "{page:?}");
 }
-
-/// A36: a state is good for its tool, its arguments and, where there is one, its principal.
-#[tokio::test]
-async fn forged_and_foreign_states_are_unknown() {
-    let server = Server::start().await;
-    let agent = server.asking_agent();
-    let asked = agent.call("connect_github", json!({})).await;
-    let sealed = asked.raw["requestState"].as_str().unwrap().to_owned();
-    let mut flipped = sealed.clone();
-    flipped.pop();
-    let responses = json!({ "authorize": { "action": "accept" } });
-    for (state, arguments) in [
-        (flipped, json!({})),
-        ("rubbish".to_owned(), json!({})),
-        (String::new(), json!({})),
-        (sealed, json!({ "reconnect": true })),
-    ] {
-        let back = json!({ "requestState": state, "inputResponses": responses });
-        let answer = agent.call_with("connect_github", arguments, back).await;
-        assert_ne!(asked_url(&answer.raw), asked_url(&asked.raw));
-    }
-}

@@ -45,42 +45,6 @@ async fn two_sessions_never_see_each_other() {
     assert_eq!(status(&agent).await, "connected");
 }
 
-/// A11: flows are independent of each other.
-#[tokio::test]
-async fn two_tabs_and_two_agents_all_succeed() {
-    let server = Server::start().await;
-    let browser = Browser::new();
-    let (a, b) = (server.agent().await, server.agent().await);
-    let (tab_a, tab_b) =
-        (browser.to_consent(link(&a).await).await, browser.to_consent(link(&b).await).await);
-    let page_b = browser.press(&tab_b, "Authorize as octocat").await;
-    let page_a = browser.press(&tab_a, "Authorize as octocat").await;
-    assert!(page_a.says("Connected as @octocat") && page_b.says("Connected as @octocat"));
-    assert_eq!((status(&a).await.as_str(), status(&b).await.as_str()), ("connected", "connected"));
-
-    // Two tabs of one agent, both opened before either was finished.
-    let c = server.agent().await;
-    let tab_1 = browser.to_consent(link(&c).await).await;
-    let tab_2 = browser.to_consent(link(&c).await).await;
-    assert!(browser.press(&tab_1, "Authorize as octocat").await.says("Connected as"));
-    assert!(browser.press(&tab_2, "Authorize as octocat").await.says("Connected as"));
-    assert_eq!(status(&c).await, "connected");
-}
-
-/// A11: both pages were shown before this browser had its cookie.
-#[tokio::test]
-async fn two_first_ever_tabs_both_succeed() {
-    let server = Server::start().await;
-    let browser = Browser::new();
-    let (a, b) = (server.agent().await, server.agent().await);
-    let (tab_a, tab_b) = (browser.get(link(&a).await).await, browser.get(link(&b).await).await);
-    let tab_a = browser.press(&tab_a, "Connect GitHub").await;
-    let tab_b = browser.press(&tab_b, "Connect GitHub").await;
-    assert!(browser.press(&tab_a, "Authorize as octocat").await.says("Connected as @octocat"));
-    assert!(browser.press(&tab_b, "Authorize as octocat").await.says("Connected as @octocat"));
-    assert_eq!((status(&a).await.as_str(), status(&b).await.as_str()), ("connected", "connected"));
-}
-
 #[tokio::test]
 async fn pressing_the_button_twice_still_connects() {
     let server = Server::start().await;

@@ -28,27 +28,6 @@ async fn a_link_survives_a_restart() {
     assert_eq!(status(&agent).await, "connected");
 }
 
-/// A13: the process dies after Scalekit verified and before we wrote it down.
-#[tokio::test]
-async fn a13_a_crash_after_verification_needs_no_second_consent() {
-    let mut server = Server::builder().program().start().await;
-    let (browser, agent) = (Browser::new(), server.agent().await);
-    let consent = browser.to_consent(link(&agent).await).await;
-    let gate = server.world.scalekit.hold(Match::path("GET", "/proxy/user"));
-    {
-        let press = browser.press(&consent, "Authorize as octocat");
-        tokio::select! {
-            page = press => panic!("it must not finish: {page:?}"),
-            () = gate.until_waiting(1) => {}
-        }
-    }
-    server.kill_and_restart().await;
-    gate.release();
-    assert_eq!(status(&agent).await, "connected");
-    assert_eq!(login(&agent).await.as_deref(), Some("octocat"));
-    assert_eq!(server.world.scalekit.verify_calls().len(), 1);
-}
-
 #[tokio::test]
 async fn a_verification_whose_answer_is_lost_is_not_repeated() {
     let server = Server::start().await;
@@ -81,19 +60,6 @@ async fn an_outage_of_scalekit_leaves_the_flow_open() {
     server.world.scalekit.inject(Match::any(), Fault::status(500), 20);
     assert_eq!(status(&agent).await, "connected");
     server.world.scalekit.heal();
-}
-
-#[tokio::test]
-async fn accounts_of_links_that_were_not_finished_are_deleted() {
-    let server = Server::start().await;
-    let (browser, agent) = (Browser::new(), server.agent().await);
-    browser.to_consent(link(&agent).await).await;
-    assert_eq!(server.world.scalekit.accounts().len(), 1);
-    server.clock.advance(Duration::minutes(16));
-    // Anything that wants a deletion wakes the sweeper.
-    let other = connected(&server, &browser, "octocat").await;
-    other.call("disconnect_github", json!({})).await;
-    until_accounts(&server.world, 0).await;
 }
 
 #[tokio::test]

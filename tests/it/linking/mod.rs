@@ -1,9 +1,6 @@
-//! Whose browser linked the account: honest runs, attacks and crashes, over real HTTP.
-//!
-//! Names in comments like A03 are the numbers of the attack catalogue in `SECURITY.md`. An attack's
-//! test has an honest run beside it, so that it cannot pass because nothing works.
+//! Linking an account: honest runs, restarts and outages, over real HTTP. Attacks are in
+//! `crate::attacks`.
 
-mod attacks;
 mod handles;
 mod honest;
 mod lasting;
@@ -49,12 +46,6 @@ fn callback(page: &Page) -> String {
         .find(|url| url.contains("/user/verify?"))
         .expect("the browser came back")
         .to_owned()
-}
-
-fn parameter(url: &str, name: &str) -> String {
-    let url = url::Url::parse(url).unwrap();
-    let found = url.query_pairs().find(|(n, _)| n == name).expect("the parameter");
-    found.1.into_owned()
 }
 
 /// Until the sweeper has told Scalekit to forget all accounts but `left`.

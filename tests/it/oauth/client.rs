@@ -44,7 +44,7 @@ impl OAuthClient {
     }
 
     pub async fn discover_as(server: &Server, name: &str) -> Self {
-        Self::discover_as_at(&server.origin(), name).await
+        Self::discover_with(&server.origin(), name, None).await
     }
 
     pub async fn discover_at(origin: &str) -> Self {
@@ -52,6 +52,15 @@ impl OAuthClient {
     }
 
     pub async fn discover_as_at(origin: &str, name: &str) -> Self {
+        Self::discover_with(origin, name, None).await
+    }
+
+    /// A client whose codes go to a fixed address, or to a scheme of its own.
+    pub async fn discover_for(server: &Server, redirect: &str) -> Self {
+        Self::discover_with(&server.origin(), "Test Client", Some(redirect)).await
+    }
+
+    async fn discover_with(origin: &str, name: &str, fixed: Option<&str>) -> Self {
         // A connection is never used again, so that a balancer may choose each time.
         let http = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).build().unwrap();
         let mcp = format!("{origin}/mcp");
@@ -67,7 +76,8 @@ impl OAuthClient {
             json_at(&http, &format!("{}{well_known}", issuer.trim_end_matches('/'))).await;
         assert_eq!(metadata["issuer"], issuer);
         assert_eq!(metadata["code_challenge_methods_supported"], json!(["S256"]));
-        let (redirect, arrived, listening) = listen().await;
+        let (own, arrived, listening) = listen().await;
+        let redirect = fixed.map_or(own, str::to_owned);
         let wanted = json!({
             "client_name": name,
             "redirect_uris": [redirect],

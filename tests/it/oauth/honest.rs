@@ -1,11 +1,9 @@
 //! What people do.
 
-use futures_util::future::join_all;
 use serde_json::json;
 
 use super::{
-    Member, OAuthClient, login, member, parameter, repair_link, start, start_in, tokens,
-    until_accounts,
+    Member, OAuthClient, login, member, parameter, start, start_in, tokens, until_accounts,
 };
 use crate::fakes::{Browser, TokenStorage, World};
 
@@ -59,38 +57,6 @@ async fn a_second_client_needs_consent_but_no_second_trip() {
     assert_eq!(server.world.scalekit.verify_calls().len(), verified);
 }
 
-/// Hosts refresh in parallel.
-#[tokio::test]
-async fn ten_parallel_refreshes_succeed() {
-    let server = start().await;
-    let Member { client, tokens: old, .. } = member(&server, "octocat").await;
-    let answers = join_all((0..10).map(|_| client.refresh(&old.refresh))).await;
-    let mut rotated = Vec::new();
-    for answer in answers {
-        let new = tokens(answer).await;
-        assert!(client.is_admitted(&new.access).await);
-        rotated.extend(Some(new.refresh).filter(|token| !token.is_empty()));
-    }
-    assert_eq!(rotated.len(), 1, "one refresh token follows another");
-    server.clock.advance(chrono::Duration::hours(2));
-    assert!(!client.is_admitted(&old.access).await);
-    let new = tokens(client.refresh(&rotated[0]).await).await;
-    assert!(client.is_admitted(&new.access).await);
-}
-
-/// A33: no cookie, another browser, another machine: the same account is enough.
-#[tokio::test]
-async fn a33_a_repair_in_any_browser_by_the_same_account() {
-    let server = start().await;
-    let Member { agent, .. } = member(&server, "octocat").await;
-    let before = server.world.scalekit.accounts()[0].identifier.clone();
-    let page = Browser::new().approve(repair_link(&agent).await, "octocat").await;
-    assert!(page.says("Connected as @octocat"), "{page:?}");
-    until_accounts(&server.world, 1).await;
-    assert_ne!(server.world.scalekit.accounts()[0].identifier, before);
-    assert_eq!(login(&agent).await.as_deref(), Some("octocat"));
-}
-
 #[tokio::test]
 async fn whoever_declined_may_try_again_or_go_back() {
     let server = start().await;
@@ -124,24 +90,6 @@ async fn whoever_presses_do_not_allow_goes_back_with_nothing() {
     assert_eq!(parameter(&back.url, "error").as_deref(), Some("access_denied"));
     assert_eq!(parameter(&back.url, "code"), None);
     assert!(server.world.scalekit.calls().is_empty());
-}
-
-/// A11: trips are independent of each other, from a browser's very first page on.
-#[tokio::test]
-async fn a11_two_tabs_and_two_clients_both_succeed() {
-    let server = start().await;
-    let browser = Browser::new();
-    let (a, b) = (OAuthClient::discover(&server).await, OAuthClient::discover(&server).await);
-    let (tab_a, tab_b) =
-        (browser.get(a.authorize_url()).await, browser.get(b.authorize_url()).await);
-    let tab_a = browser.press(&tab_a, "Allow and go on").await;
-    let tab_b = browser.press(&tab_b, "Allow and go on").await;
-    let done_b = browser.press(&tab_b, "Authorize as octocat").await;
-    let done_a = browser.press(&tab_a, "Authorize as octocat").await;
-    for (client, page) in [(&a, &done_a), (&b, &done_b)] {
-        let tokens = tokens(client.redeem(&client.code(page)).await).await;
-        assert_eq!(login(&client.agent(&tokens).await).await.as_deref(), Some("octocat"));
-    }
 }
 
 #[tokio::test]

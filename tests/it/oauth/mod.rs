@@ -1,8 +1,7 @@
 //! `oauth` mode: strangers on one server, each proven by an access token of theirs.
 //!
-//! Names in comments like A14 are the numbers of the attack catalogue in `SECURITY.md`.
+//! Attacks are in `crate::attacks`.
 
-mod attacks;
 pub mod client;
 mod honest;
 mod page;
@@ -10,13 +9,13 @@ mod protocol;
 
 use serde_json::json;
 
-use self::client::{OAuthClient, Tokens, error, parameter, tokens};
+use self::client::{OAuthClient, Tokens, parameter, tokens};
 use crate::{
     fakes::{Browser, World, WorldBuilder},
     support::{Agent, Server},
 };
 
-const SECRET: &str = "a-session-secret-of-at-least-32-bytes!";
+pub const SECRET: &str = "a-session-secret-of-at-least-32-bytes!";
 
 async fn start() -> Server {
     start_in(World::builder()).await
@@ -46,13 +45,6 @@ async fn member(server: &Server, login: &str) -> Member {
 async fn login(agent: &Agent) -> Option<String> {
     let answer = agent.call("auth_status", json!({})).await;
     answer.data["github_login"].as_str().map(str::to_owned)
-}
-
-/// A link with which this person may repair the connection.
-async fn repair_link(agent: &Agent) -> String {
-    let answer = agent.call("connect_github", json!({ "reconnect": true })).await;
-    assert_eq!(answer.status(), "authorization_required", "{}", answer.text);
-    answer.link()
 }
 
 /// Until the sweeper has told Scalekit to forget all accounts but `left`.

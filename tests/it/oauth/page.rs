@@ -2,11 +2,8 @@
 
 use serde_json::json;
 
-use super::{Member, OAuthClient, login, member, start, until_accounts};
-use crate::{
-    fakes::{Browser, Match},
-    support::Server,
-};
+use super::{Member, login, member, start, until_accounts};
+use crate::{fakes::Browser, support::Server};
 
 /// The person's page in a browser of theirs that has not been here.
 async fn signed_in(server: &Server, login: &str) -> (Browser, crate::fakes::Page) {
@@ -88,65 +85,4 @@ async fn signing_in_lasts_twelve_hours_or_until_signing_out() {
     let (browser, page) = signed_in(&server, "octocat").await;
     browser.press(&page, "Sign out").await;
     assert!(!browser.get(server.url("/")).await.says("Your connection"));
-}
-
-/// A19: each button works only from the page that this browser was shown.
-#[tokio::test]
-async fn a19_forged_forms_do_nothing() {
-    let server = start().await;
-    let (victim, page) = signed_in(&server, "octocat").await;
-    let (attacker, own) = signed_in(&server, "mira-holm").await;
-    let fields = |page: &crate::fakes::Page, action: &str| {
-        let mut fields = page.form_with("Sign out").unwrap().0.fields.clone();
-        fields.push(("action".to_owned(), action.to_owned()));
-        fields
-    };
-    let evil = Browser::page_at("http://evil.example/");
-    for action in ["delete", "disconnect", "revoke_all", "sign_out", "sign_in"] {
-        let action_url = server.url("/person");
-        let cross_site = fields(&page, action);
-        assert_eq!(victim.submit(&evil, "post", &action_url, &cross_site).await.status, 403);
-        // With the attacker's own token, and with none.
-        let forged = fields(&own, action);
-        assert_eq!(victim.submit(&page, "post", &action_url, &forged).await.status, 403);
-        let none = [("action".to_owned(), action.to_owned())];
-        assert_eq!(victim.submit(&page, "post", &action_url, &none).await.status, 403);
-    }
-    // The consent: another's token, or another request's, allows nothing.
-    let client = OAuthClient::discover(&server).await;
-    let theirs = attacker.get(client.authorize_url()).await;
-    let mine = victim.get(client.authorize_url()).await;
-    let (form, button) = theirs.form_with("Allow as @mira-holm").unwrap();
-    let mut forged = form.fields.clone();
-    forged.push((button.name.clone().unwrap(), button.value.clone()));
-    let action_url = server.url("/authorize");
-    assert_eq!(victim.submit(&mine, "post", &action_url, &forged).await.status, 403);
-    let elsewhere = victim.get(client.authorize_url_with(&[("state", "another")])).await;
-    let mut mixed = elsewhere.form_with("Allow as @octocat").unwrap().0.fields.clone();
-    mixed.retain(|(name, _)| name == "csrf");
-    mixed.extend(mine.forms[0].fields.iter().filter(|(name, _)| name == "request").cloned());
-    mixed.push(("decision".to_owned(), "as_signed_in".to_owned()));
-    assert_eq!(victim.submit(&mine, "post", &action_url, &mixed).await.status, 403);
-    assert!(client.arrived().is_empty());
-    assert!(victim.get(server.url("/")).await.says("Your connection"));
-}
-
-/// A39: what was revoked while a call ran is told nothing of it.
-#[tokio::test]
-async fn a39_a_revoked_client_gets_no_late_answer() {
-    let server = start().await;
-    let Member { agent, client, tokens, .. } = member(&server, "octocat").await;
-    let (browser, page) = signed_in(&server, "octocat").await;
-    let gate = server.world.llm.hold(Match::any());
-    let wanted = json!({ "repository": "lighthouse-labs/beacon", "limit": 1 });
-    let call = agent.call("summarize_prs", wanted);
-    let rest = async {
-        gate.until_waiting(1).await;
-        browser.press(&page, "Revoke all").await;
-        gate.release();
-    };
-    let (answer, ()) = tokio::join!(call, rest);
-    assert_eq!(answer.code(), "unauthenticated", "{}", answer.text);
-    assert!(answer.data.is_null(), "{}", answer.raw);
-    assert!(!client.is_admitted(&tokens.access).await);
 }

@@ -1,6 +1,9 @@
 //! An MCP client in plain HTTP, so that tests see exactly what is on the wire.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{
+    LazyLock,
+    atomic::{AtomicU64, Ordering},
+};
 
 use reqwest::{RequestBuilder, Response, header};
 use serde_json::{Map, Value, json};
@@ -80,6 +83,15 @@ impl Agent {
         Self::new(url, Era::Modern { asks }, None)
     }
 
+    /// The same client once more: the same session or era, the same key.
+    pub fn again(&self) -> Self {
+        let era = match &self.era {
+            Era::Legacy { session } => Era::Legacy { session: session.clone() },
+            Era::Modern { asks } => Era::Modern { asks: *asks },
+        };
+        Self::new(&self.url, era, self.key.clone())
+    }
+
     pub fn with_key(mut self, key: String) -> Self {
         self.key = Some(key);
         self
@@ -87,7 +99,11 @@ impl Agent {
 
     fn new(url: &str, era: Era, key: Option<String>) -> Self {
         // A connection is never used again: after a restart the old ones are dead.
-        let http = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).build().unwrap();
+        // It is made once, because that is slow.
+        static CLIENT: LazyLock<reqwest::Client> = LazyLock::new(|| {
+            reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).build().unwrap()
+        });
+        let http = CLIENT.clone();
         Self { http, url: url.to_owned(), era, key, next_id: AtomicU64::new(1) }
     }
 

@@ -121,6 +121,12 @@ impl Server {
         }
     }
 
+    /// Stops, and starts as the program itself on the same port and the same state folder.
+    pub async fn restart_as_program(&mut self) {
+        self.stop().await;
+        self.run_program().await;
+    }
+
     /// Kills the program (SIGKILL): nothing is finished, nothing is told.
     pub async fn kill_and_restart(&mut self) {
         match std::mem::replace(&mut self.running, Running::Nothing) {
@@ -156,6 +162,11 @@ impl Server {
         let mut log = BufReader::new(program.stderr.take().unwrap()).lines();
         loop {
             let line = log.next_line().await.unwrap().expect("the program ended by itself");
+            {
+                let mut kept = self.log.lock().unwrap();
+                kept.push_str(&line);
+                kept.push('\n');
+            }
             if line.contains("serving MCP") {
                 break;
             }
