@@ -31,7 +31,7 @@ async function statusOf(connection) {
 /** A person with a browser of their own. */
 async function newPerson(options = {}) {
   const context = await chromium.newContext(options);
-  context.setDefaultTimeout(15_000);
+  context.setDefaultTimeout(45_000);
   const page = await context.newPage();
   return { context, page, watched: watch(page, ours) };
 }
