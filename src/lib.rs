@@ -46,7 +46,7 @@
 //!
 //! | Kind | Holds | At most | Deleted by |
 //! | --- | --- | --- | --- |
-//! | `principal` | pointer to the connection, open flows, GitHub's number | 7 days in `session` mode, else until deleted | everything |
+//! | `principal` | pointer to the connection, open flows, GitHub's number, repositories asked about | 7 days in `session` mode, else until deleted | everything; the repositories also disconnect |
 //! | `person` | GitHub's number → principal | until deleted | everything |
 //! | `connection` | GitHub login and number | 24 hours unused in `session` mode, else a year | disconnect, everything |
 //! | `flow` | the asking program's name, the client's request; when done the login | 15 minutes (30 while verifying) | its end of time |

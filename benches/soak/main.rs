@@ -2,7 +2,7 @@
 //! clients notice of it.
 //!
 //! `cargo bench --bench soak -- flood | waves | hour [--minutes N]`; without a word, a short form of
-//! each, as the tests run it. Everything is on loopback: the program itself, the fake worlds of the
+//! each, which takes some minutes. Everything is on loopback: the program itself, the fake worlds of the
 //! tests around it, and the clients. Only processes that this one has started are ended.
 
 #![allow(

@@ -109,7 +109,7 @@ fn form(shown: &ConnectPage, pages: &Pages) -> Markup {
             p {
                 @match shown.client.get() {
                     Some(name) => { "A program that calls itself " strong { "“" (name) "”" } " asks" },
-                    None => { "A program on this computer asks" },
+                    None => { "A program that gave no name asks" },
                 }
                 " to read pull requests with your GitHub account. It asked "
                 @match ago {
