@@ -33,7 +33,7 @@ pub use self::{
     browser::{Browser, Page},
     github::{
         FakeGitHub,
-        diff::FileChange,
+        diff::{Change, FileChange},
         model::{Person, PullRequest, Repository},
     },
     llm::{Behaviour, FakeLlm},

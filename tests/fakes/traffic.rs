@@ -6,7 +6,10 @@
 use std::{
     fmt,
     future::Future,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -122,11 +125,30 @@ pub enum Fault {
     Html,
     /// No answer, ever.
     Hang,
+    /// 200 with this text first and this line again and again, up to so many bytes.
+    Flood { head: &'static str, line: &'static str, bytes: usize, sent: Sent },
+}
+
+/// How much of a flood was taken.
+#[derive(Clone, Default)]
+pub struct Sent(Arc<AtomicUsize>);
+
+impl Sent {
+    /// In bytes, those included that wait on their way.
+    pub fn bytes(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 impl Fault {
     pub fn status(code: u16) -> Self {
         Self::Status(code, format!(r#"{{"message":"injected {code}"}}"#), Vec::new())
+    }
+
+    /// A body without end, nearly, and how much of it was taken.
+    pub fn flood(head: &'static str, line: &'static str, bytes: usize) -> (Self, Sent) {
+        let sent = Sent::default();
+        (Self::Flood { head, line, bytes, sent: sent.clone() }, sent)
     }
 }
 
@@ -292,12 +314,25 @@ impl Traffic {
             Fault::Garbage => Some(page("application/json", "{\"data\": [1, 2,, \u{fffd}")),
             Fault::Html => Some(page("text/html", "<html><body>It works!</body></html>")),
             Fault::Hang => std::future::pending().await,
+            Fault::Flood { head, line, bytes, sent } => Some(flood(head, line, bytes, sent)),
         }
     }
 }
 
 fn page(content_type: &'static str, body: &'static str) -> Response {
     ([(header::CONTENT_TYPE, content_type)], body).into_response()
+}
+
+fn flood(head: &'static str, line: &'static str, bytes: usize, sent: Sent) -> Response {
+    let lines = Bytes::from(line.repeat(64_000 / line.len()));
+    let body = std::iter::once(Bytes::from_static(head.as_bytes()))
+        .chain(std::iter::repeat_n(lines.clone(), bytes / lines.len()))
+        .map(move |chunk| {
+            sent.0.fetch_add(chunk.len(), Ordering::Relaxed);
+            Ok::<_, std::io::Error>(chunk)
+        });
+    let headers = [(header::CONTENT_TYPE, "application/vnd.github.diff; charset=utf-8")];
+    (headers, Body::from_stream(stream::iter(body))).into_response()
 }
 
 fn half_an_answer() -> Response {

@@ -35,6 +35,7 @@ mod store;
 mod summaries;
 mod summaries_access;
 mod summaries_cost;
+mod summaries_input;
 mod summaries_leaving;
 mod summaries_unknown;
 mod support;
