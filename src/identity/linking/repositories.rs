@@ -1,17 +1,28 @@
 //! Which repositories a principal asked about: what prompts and pages offer to complete.
 
 use super::AccountLinking;
-use crate::{domain::failure::Result, identity::Principal};
+use crate::{
+    domain::failure::Result,
+    identity::{Principal, principal::PrincipalRecord},
+    store::{Change, Versioned},
+};
 
 impl AccountLinking {
     /// Remembers that this principal was answered about a repository (owner/repo). Writes nothing
     /// when it was the last one already.
     pub async fn note_repository(&self, principal: &Principal, repository: &str) -> Result<()> {
-        let known = self.repositories(principal).await?;
-        if known.first().is_some_and(|last| last == repository) {
-            return Ok(());
-        }
-        self.change_principal(&principal.id, |record| record.remember(repository)).await
+        let key = self.key(principal.id.as_str());
+        // A principal that is gone must not come back for this.
+        self.store()
+            .update(&key, |found: &mut Versioned<PrincipalRecord>| {
+                if found.value.repositories.first().is_some_and(|last| last == repository) {
+                    return Change::Leave(());
+                }
+                found.value.remember(repository);
+                Change::Write(())
+            })
+            .await?;
+        Ok(())
     }
 
     /// The repositories this principal was answered about, the last one first.

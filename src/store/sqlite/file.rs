@@ -42,8 +42,16 @@ const MIGRATIONS: &[&str] = &["
     INSERT INTO sequence (id, last) VALUES (1, 0);
 "];
 
+/// The two connections to one file.
+pub(super) struct Connections {
+    /// Reads and writes, and waits for other processes where it must.
+    pub(super) writer: Connection,
+    /// Only reads, and waits for nobody: beside a write-ahead log it need not.
+    pub(super) reader: Connection,
+}
+
 /// Opens the file, or makes it, and brings it up to date.
-pub(super) fn open(path: &Path) -> Result<Connection> {
+pub(super) fn open(path: &Path) -> Result<Connections> {
     make_private(path).map_err(|error| {
         let detail = format!(
             "The store {} could not be opened: {}. Check STATE_DIR or STORE_URL: the folder must \
@@ -53,7 +61,8 @@ pub(super) fn open(path: &Path) -> Result<Connection> {
         );
         Failure::new(FailureCode::Internal, detail).caused_by(error)
     })?;
-    prepare(path).map_err(|refusal| {
+    let opened = prepare(path).and_then(|writer| Ok(Connections { writer, reader: reader(path)? }));
+    opened.map_err(|refusal| {
         let detail = format!("The store {} {}", path.display(), refusal.reason());
         let failure = Failure::new(FailureCode::Internal, detail);
         match refusal {
@@ -153,6 +162,14 @@ fn prepare(path: &Path) -> Result<Connection, Refusal> {
     connection.pragma_update(None, "secure_delete", true)?;
     connection.pragma_update(None, "trusted_schema", false)?;
     migrate(&mut connection)?;
+    Ok(connection)
+}
+
+fn reader(path: &Path) -> Result<Connection, Refusal> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(Duration::ZERO)?;
+    connection.pragma_update(None, "trusted_schema", false)?;
     Ok(connection)
 }
 

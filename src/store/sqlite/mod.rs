@@ -15,7 +15,7 @@ use crate::domain::failure::Result;
 mod file;
 mod worker;
 
-/// A handle on the thread that owns the connection.
+/// A handle on the connections and their thread.
 #[derive(Debug)]
 pub(super) struct Sqlite(Worker);
 
@@ -39,7 +39,7 @@ impl Backend for Sqlite {
                 .query_row(named_params! { ":kind": kind, ":key": key, ":now": now }, entry)
                 .optional()
         };
-        Ok(self.0.run(Access::Read, select).await?.map(|(_, row)| row))
+        Ok(self.0.look(select).await?.map(|(_, row)| row))
     }
 
     async fn put(

@@ -1,10 +1,17 @@
-//! The one thread that owns the connection.
+//! The one thread that writes, and the connection that only looks.
 //!
-//! `SQLite` calls block, so they run here and not on the runtime's threads. Whatever has queued up
-//! while a transaction was being written to the disk shares the next transaction: many writers pay
-//! for one flush, a lone writer waits for nobody.
+//! Writes wait for the disk, so they run on a thread of their own. Whatever has queued up while a
+//! transaction was being written shares the next transaction: many writers pay for one flush, a lone
+//! writer waits for nobody. Looking up one record waits for nothing and takes microseconds, less
+//! than handing it to another thread and back: it happens where it is asked for.
 
-use std::{fmt, path::PathBuf, sync::Arc, thread, time::Duration};
+use std::{
+    fmt,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    thread,
+    time::Duration,
+};
 
 use rusqlite::{Connection, Error, ErrorCode, TransactionBehavior, ffi};
 use tokio::sync::{mpsc, oneshot};
@@ -33,6 +40,7 @@ pub(super) enum Access {
 /// Sends jobs to the thread, which ends when this is dropped.
 pub(super) struct Worker {
     queue: mpsc::Sender<Job>,
+    reader: Mutex<Connection>,
 }
 
 struct Job {
@@ -58,17 +66,32 @@ impl Worker {
             .name("store".to_owned())
             .spawn(move || match file::open(&path) {
                 Err(failure) => drop(opened.send(Err(failure))),
-                Ok(connection) => {
-                    drop(opened.send(Ok(())));
-                    work(connection, jobs);
+                Ok(file::Connections { writer, reader }) => {
+                    drop(opened.send(Ok(reader)));
+                    work(writer, jobs);
                 }
             })
             .map_err(|error| {
                 Failure::new(FailureCode::Internal, "The store's thread could not be started.")
                     .caused_by(error)
             })?;
-        opening.await.or_else(|_| stopped())??;
-        Ok(Self { queue })
+        let reader = Mutex::new(opening.await.or_else(|_| stopped())??);
+        Ok(Self { queue, reader })
+    }
+
+    /// Looks something up by its key, on the caller's thread; sees every write that was answered
+    /// before. While another process has the file locked (it opens or leaves it) the thread does it,
+    /// which may wait.
+    pub(super) async fn look<T: Send + 'static>(
+        &self,
+        job: impl Fn(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T> {
+        // Never held while anything is awaited.
+        let outcome = job(&self.reader.lock().unwrap_or_else(PoisonError::into_inner));
+        match outcome {
+            Err(error) if is_locked(&error) => self.run(Access::Read, job).await,
+            outcome => outcome.map_err(Arc::new).or_else(failed),
+        }
     }
 
     /// Runs `job` on the thread. A job that writes has reached the disk when this answers. A caller
@@ -149,9 +172,13 @@ fn aborted() -> Arc<Error> {
     Arc::new(Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_ABORT_ROLLBACK), Some(reason)))
 }
 
+fn is_locked(error: &Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
+}
+
 fn failed<T>(error: Arc<Error>) -> Result<T> {
     let (code, detail) = match error.sqlite_error_code() {
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+        _ if is_locked(&error) => {
             (FailureCode::StoreUnavailable, "The store is in use by another process.")
         }
         Some(ErrorCode::DiskFull) => {
@@ -200,6 +227,23 @@ mod tests {
 
     fn rows(connection: &Connection) -> i64 {
         connection.query_row("SELECT count(*) FROM t", [], |row| row.get(0)).unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_a_lock_keeps_from_the_reader_the_thread_waits_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let worker = Worker::start(folder.path().join("store.db")).await.unwrap();
+        let locked = |code| {
+            move |connection: &Connection| {
+                if connection.is_readonly("main")? {
+                    return Err(Error::SqliteFailure(ffi::Error::new(code), None));
+                }
+                Ok("the writer")
+            }
+        };
+        assert_eq!(worker.look(locked(ffi::SQLITE_BUSY)).await.unwrap(), "the writer");
+        // Anything else is said at once.
+        assert!(worker.look(locked(ffi::SQLITE_IOERR)).await.is_err());
     }
 
     #[test]
