@@ -14,6 +14,8 @@ mod markup;
 mod prose;
 mod words;
 
+use std::ops::RangeInclusive;
+
 pub use prose::{REMOVED_LINK, name, prose, title};
 
 /// A mark may carry this many combining marks: enough for every script, too few to bury a line.
@@ -85,22 +87,26 @@ fn cut(mut text: String, max_chars: usize) -> String {
 /// What remains of `text` when everything invisible, and everything a terminal obeys, is gone.
 fn visible(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    let mut characters = text.chars().peekable();
+    let mut rest = text;
     let mut previous = '\0';
     let mut combining = 0_usize;
-    while let Some(character) = characters.next() {
+    loop {
+        // Nearly all there is of code, and nothing to decide about.
+        let (plain, after) = plain_start(rest);
+        if let Some(last) = plain.bytes().last() {
+            out.push_str(plain);
+            previous = char::from(last);
+            combining = 0;
+        }
+        let mut characters = after.chars();
+        let Some(character) = characters.next() else { return out };
+        rest = characters.as_str();
         let kept = match character {
-            '\n' | '\t' | ' ' => character,
-            '\r' => {
-                // One line break, not two; alone it would let a terminal overwrite the line.
-                if characters.peek() == Some(&'\n') {
-                    continue;
-                }
-                '\n'
-            }
-            '\u{b}' | '\u{c}' | '\u{85}' | '\u{2028}' | '\u{2029}' => '\n',
+            // One line break, not two; alone it would let a terminal overwrite the line.
+            '\r' if rest.starts_with('\n') => continue,
+            '\r' | '\u{b}' | '\u{c}' | '\u{85}' | '\u{2028}' | '\u{2029}' => '\n',
             '\u{1b}' | '\u{90}' | '\u{98}' | '\u{9b}' | '\u{9d}'..='\u{9f}' => {
-                skip_escape(character, &mut characters);
+                rest = after_escape(character, rest);
                 continue;
             }
             // The emoji form of the sign before it; anywhere else a hidden bit.
@@ -122,39 +128,45 @@ fn visible(text: &str) -> String {
         out.push(kept);
         previous = kept;
     }
-    out
 }
 
-/// Passes over what follows an escape character: a control sequence to its final byte, a string
-/// (title, hyperlink, …) to its end or the end of the line, else one character.
+/// The visible ASCII characters, spaces, tabs and line breaks that a text begins with, and the rest.
+fn plain_start(text: &str) -> (&str, &str) {
+    let is_plain = |byte: &u8| matches!(byte, b' '..=b'~' | b'\n' | b'\t');
+    let end = text.bytes().position(|byte| !is_plain(&byte)).unwrap_or(text.len());
+    text.split_at(end)
+}
+
+/// What is left behind an escape character and what it introduced: a control sequence to its final
+/// byte, a string (title, hyperlink, …) to its end or the end of the line, else one character.
 /// Source: ECMA-48, sections 5.4 and 5.6.
-fn skip_escape(introducer: char, rest: &mut std::iter::Peekable<std::str::Chars<'_>>) {
-    let kind = match introducer {
+fn after_escape(introducer: char, rest: &str) -> &str {
+    let without_one = |text, last: RangeInclusive<char>| {
+        str::strip_prefix(text, |c| last.contains(&c)).unwrap_or(text)
+    };
+    let within = |range: RangeInclusive<char>| move |c| range.contains(&c);
+    let (kind, rest) = match introducer {
         '\u{1b}' => {
-            let Some(kind) = rest.next_if(|c| "[]PX^_".contains(*c)) else {
-                while rest.next_if(|c| ('\u{20}'..='\u{2f}').contains(c)).is_some() {}
-                rest.next_if(|c| ('\u{30}'..='\u{7e}').contains(c));
-                return;
+            let Some(kind) = rest.chars().next().filter(|c| "[]PX^_".contains(*c)) else {
+                let rest = rest.trim_start_matches(within('\u{20}'..='\u{2f}'));
+                return without_one(rest, '\u{30}'..='\u{7e}');
             };
-            kind
+            (kind, rest.split_at(1).1)
         }
-        '\u{9b}' => '[',
-        _ => ']',
+        '\u{9b}' => ('[', rest),
+        _ => (']', rest),
     };
     if kind == '[' {
-        while rest.next_if(|c| ('\u{20}'..='\u{3f}').contains(c)).is_some() {}
-        rest.next_if(|c| ('\u{40}'..='\u{7e}').contains(c));
-        return;
+        let rest = rest.trim_start_matches(within('\u{20}'..='\u{3f}'));
+        return without_one(rest, '\u{40}'..='\u{7e}');
     }
-    while let Some(character) = rest.next_if(|&c| c != '\n') {
-        match character {
-            '\u{7}' | '\u{9c}' => return,
-            '\u{1b}' => {
-                rest.next_if_eq(&'\\');
-                return;
-            }
-            _ => {}
-        }
+    let Some(end) = rest.find(['\n', '\u{7}', '\u{9c}', '\u{1b}']) else { return "" };
+    let (_, end) = rest.split_at(end);
+    let mut characters = end.chars();
+    match characters.next() {
+        Some('\n') | None => end,
+        Some('\u{1b}') => characters.as_str().strip_prefix('\\').unwrap_or(characters.as_str()),
+        Some(_) => characters.as_str(),
     }
 }
 

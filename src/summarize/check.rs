@@ -4,6 +4,11 @@
 //! (nothing, HTML, JSON, a flood, the prompt) is refused. A sentence that states how reviews, CI or
 //! the merge stand is refused too, true or not: facts say that, beside the summary.
 
+use std::{
+    collections::HashMap,
+    sync::{Arc, LazyLock},
+};
+
 use super::prompt::{Prompt, RULES_BEGIN};
 use crate::domain::text;
 
@@ -154,6 +159,31 @@ const CLAIMS_UNSPACED: &[&str] = &[
     "병합",
 ];
 
+/// One step of a claim.
+enum Step {
+    /// Up to two words, whichever.
+    Gap,
+    /// One of these words.
+    Word(Vec<&'static str>),
+}
+
+/// The claims by each word that one may begin with, with the steps that follow it.
+static CLAIMS_BY_START: LazyLock<HashMap<&str, Vec<Arc<[Step]>>>> = LazyLock::new(|| {
+    let step = |step: &'static str| match step {
+        "*" => Step::Gap,
+        words => Step::Word(words.split('|').collect()),
+    };
+    let mut claims: HashMap<_, Vec<_>> = HashMap::new();
+    for claim in CLAIMS {
+        let (start, rest) = claim.split_once(' ').unwrap_or((claim, ""));
+        let rest: Arc<[Step]> = rest.split(' ').filter(|s| !s.is_empty()).map(step).collect();
+        for word in start.split('|') {
+            claims.entry(word).or_default().push(Arc::clone(&rest));
+        }
+    }
+    claims
+});
+
 fn is_claim(sentence: &str) -> bool {
     let lower = sentence.to_lowercase();
     // A negated verb is a statement all the same.
@@ -167,21 +197,27 @@ fn is_claim(sentence: &str) -> bool {
                 )
         })
         .collect();
-    CLAIMS_UNSPACED.iter().any(|claim| lower.contains(claim))
-        || CLAIMS.iter().any(|claim| {
-            let pattern: Vec<&str> = claim.split(' ').collect();
-            (0..words.len()).any(|at| words.get(at..).is_some_and(|rest| begins(rest, &pattern)))
-        })
+    let mut rest = words.as_slice();
+    while let [word, after @ ..] = rest {
+        let claims = CLAIMS_BY_START.get(word).map(Vec::as_slice).unwrap_or_default();
+        if claims.iter().any(|steps| begins(after, steps)) {
+            return true;
+        }
+        rest = after;
+    }
+    !lower.is_ascii() && CLAIMS_UNSPACED.iter().any(|claim| lower.contains(claim))
 }
 
-/// Do the words begin with the pattern?
-fn begins(words: &[&str], pattern: &[&str]) -> bool {
-    match pattern {
+/// Do the words begin with these steps?
+fn begins(words: &[&str], steps: &[Step]) -> bool {
+    match steps {
         [] => true,
-        ["*", rest @ ..] => (0..=2).any(|skip| words.get(skip..).is_some_and(|w| begins(w, rest))),
-        [one, rest @ ..] => words.split_first().is_some_and(|(word, words)| {
-            one.split('|').any(|choice| choice == *word) && begins(words, rest)
-        }),
+        [Step::Gap, rest @ ..] => {
+            (0..=2).any(|skip| words.get(skip..).is_some_and(|words| begins(words, rest)))
+        }
+        [Step::Word(choices), rest @ ..] => words
+            .split_first()
+            .is_some_and(|(word, words)| choices.contains(word) && begins(words, rest)),
     }
 }
 

@@ -1,9 +1,14 @@
 //! Markup taken out of text: HTML entities and tags, Markdown links and images.
 
+use std::borrow::Cow;
+
 use super::words::{ELEMENTS, has};
 
 /// Drops `&…;`: after a renderer has decoded it, it could be anything.
-pub(super) fn without_entities(text: &str) -> String {
+pub(super) fn without_entities(text: &str) -> Cow<'_, str> {
+    if !text.contains('&') {
+        return text.into();
+    }
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find('&') {
@@ -21,11 +26,14 @@ pub(super) fn without_entities(text: &str) -> String {
         }
     }
     out.push_str(rest);
-    out
+    out.into()
 }
 
 /// Drops HTML tags and comments. Other angle brackets that could open a tag become `‹ ›`.
-pub(super) fn without_tags(text: &str) -> String {
+pub(super) fn without_tags(text: &str) -> Cow<'_, str> {
+    if !text.contains('<') {
+        return text.into();
+    }
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find('<') {
@@ -56,7 +64,7 @@ pub(super) fn without_tags(text: &str) -> String {
         }
     }
     out.push_str(rest);
-    out
+    out.into()
 }
 
 fn is_tag(inner: &str) -> bool {
@@ -69,7 +77,11 @@ fn is_tag(inner: &str) -> bool {
 
 /// Keeps the label of `[label](target)`, `![label](target)`, `[label][target]` and drops the rest;
 /// drops `[label]: target` definitions.
-pub(super) fn without_links(text: &str) -> String {
+pub(super) fn without_links(text: &str) -> Cow<'_, str> {
+    // All that this changes begins with a bracket that closes.
+    if !text.contains(']') {
+        return text.into();
+    }
     let mut out: Vec<char> = Vec::with_capacity(text.len());
     let mut open: Vec<usize> = Vec::new();
     let mut characters = text.chars().peekable();
@@ -122,5 +134,5 @@ pub(super) fn without_links(text: &str) -> String {
             other => out.push(other),
         }
     }
-    out.into_iter().collect()
+    out.into_iter().collect::<String>().into()
 }

@@ -4,7 +4,7 @@
 //! some renderer could make a link of it is replaced whole by [`REMOVED_LINK`]. The steps run until
 //! nothing changes any more; what never settles loses everything but letters, digits and commas.
 
-use std::net::IpAddr;
+use std::{borrow::Cow, net::IpAddr};
 
 use super::{
     cut,
@@ -47,6 +47,9 @@ pub fn name(text: &str, max_chars: usize) -> String {
 
 fn settle(text: &str, max_chars: usize, form: Form) -> String {
     let mut settled = round(text, max_chars, form);
+    if settled == text {
+        return settled;
+    }
     for _ in 1..MAX_ROUNDS {
         let next = round(&settled, max_chars, form);
         if next == settled {
@@ -62,7 +65,10 @@ fn settle(text: &str, max_chars: usize, form: Form) -> String {
 }
 
 fn round(text: &str, max_chars: usize, form: Form) -> String {
-    let text = without_tags(&without_entities(&plain_signs(&visible(text))));
+    let text = visible(text);
+    let text = plain_signs(&text);
+    let text = without_entities(&text);
+    let text = without_tags(&text);
     let text = without_links(&text);
     let mut out = String::with_capacity(text.len());
     if form == Form::Paragraphs {
@@ -87,7 +93,10 @@ fn round(text: &str, max_chars: usize, form: Form) -> String {
 
 /// Full-width forms of the signs that markup is made of, as the plain ones: whoever normalizes the
 /// text later would make markup of them.
-fn plain_signs(text: &str) -> String {
+fn plain_signs(text: &str) -> Cow<'_, str> {
+    if text.is_ascii() {
+        return text.into();
+    }
     let plain = |c: char| match c {
         '＜' | '﹤' => '<',
         '＞' | '﹥' => '>',
@@ -97,7 +106,7 @@ fn plain_signs(text: &str) -> String {
         '｀' => '`',
         other => other,
     };
-    text.chars().map(plain).collect()
+    text.chars().map(plain).collect::<String>().into()
 }
 
 /// Without what would make a heading, a quote, a rule or a table row of the line.
@@ -112,11 +121,11 @@ fn without_markers(line: &str) -> &str {
 /// One line, word by word.
 fn words(line: &str, form: Form) -> String {
     let line = single_ticks(line);
-    // An @ never survives: its two sides are judged as words of their own.
-    let line = line.replace(['@', '＠', '﹫'], " ");
     let mut out = String::with_capacity(line.len());
     let mut in_code = false;
-    for word in line.split_whitespace() {
+    // An @ never survives: its two sides are judged as words of their own.
+    let parts = line.split(|c: char| c.is_whitespace() || matches!(c, '@' | '＠' | '﹫'));
+    for word in parts.filter(|part| !part.is_empty()) {
         if !out.is_empty() {
             out.push(' ');
         }
@@ -143,7 +152,7 @@ fn words(line: &str, form: Form) -> String {
             in_code ^= ticks % 2 == 1;
         }
     }
-    single_ticks(&out)
+    single_ticks(&out).into_owned()
 }
 
 /// The parts of a word between scripts that are written without spaces, and whether other text
@@ -215,7 +224,10 @@ fn ends_with_gh(text: &str) -> bool {
 
 /// Runs of backticks become one, runs of tildes none, and an odd backtick goes: no fence, and no
 /// code span that swallows what follows.
-fn single_ticks(line: &str) -> String {
+fn single_ticks(line: &str) -> Cow<'_, str> {
+    if !line.contains(['`', '~']) {
+        return line.into();
+    }
     let mut out = String::with_capacity(line.len());
     let mut characters = line.chars().peekable();
     while let Some(character) = characters.next() {
@@ -235,7 +247,7 @@ fn single_ticks(line: &str) -> String {
     {
         out.remove(last);
     }
-    out
+    out.into()
 }
 
 /// Punctuation around a word that stays when the word goes.
@@ -256,6 +268,10 @@ enum Verdict {
 
 /// Could some renderer make a link of this word?
 fn judge(word: &str, is_joined: bool) -> Verdict {
+    // Without one of these there is no scheme, no path, no number and no name of a host.
+    if word.is_ascii() && !word.contains(['.', ':', '/', '\\']) && !word.contains("--") {
+        return Verdict::Plain;
+    }
     let mut folded = folded(word);
     if is_joined && folded.starts_with(['.', '-']) {
         // What stands before it is part of the name, whatever it is.
