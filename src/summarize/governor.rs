@@ -43,6 +43,11 @@ impl Caller {
     pub fn named(name: &str) -> Self {
         Self(sha256_hex(name.as_bytes()).into())
     }
+
+    /// A name for nobody but this program.
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
 }
 
 /// Bounds of each caller, and of all together.
@@ -252,6 +257,11 @@ fn make_room(callers: &mut HashMap<Caller, Record>) {
 }
 
 impl Allowance {
+    /// Whose it is.
+    pub(super) fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
     /// Sets `tokens` aside before they are spent.
     ///
     /// # Errors

@@ -169,7 +169,7 @@ impl Summarizer {
         call: &Call,
     ) -> Result<RepositoryDigest> {
         let inner = &*self.0;
-        let call = call.at_most(inner.settings.deadline);
+        let call = call.at_most(inner.settings.deadline).asked_by(caller.as_str());
         let asker = Asker { caller, github, account: github.account() };
         let patience = Instant::now() + call.remaining() / WAITING_SHARE;
         let admission = inner.governor.admit(caller, &asker.account, patience).await?;

@@ -260,6 +260,7 @@ impl Writing {
         };
         let reservation = allowance.reserve(estimate(&prompt)).map_err(Answer::Spent)?;
         let places = Arc::clone(&allowance.writing);
+        let call = Call::within(self.0.limits.time).asked_by(allowance.caller().as_str());
         let (sender, outcome) = watch::channel(None);
         let in_all = Arc::clone(&self.0.in_background);
         let keeping = Arc::new(Keeping { is_kept: AtomicBool::new(false), in_all });
@@ -273,7 +274,7 @@ impl Writing {
             let outcome_of_work = tokio::select! {
                 biased;
                 () = abandoned.cancelled() => None,
-                done = inner.work(&prompt, &places) => Some(done),
+                done = inner.work(&prompt, &places, &call) => Some(done),
             };
             // What was abandoned may have been read by the LLM: it stays spent.
             if let Some((_, cost)) = &outcome_of_work {
@@ -318,20 +319,19 @@ impl Inner {
     }
 
     /// Waits in the caller's own line first, so that the common one holds few of each caller.
-    async fn work(&self, prompt: &Prompt, own: &Semaphore) -> (Outcome, Cost) {
-        let call = Call::within(self.limits.time);
+    async fn work(&self, prompt: &Prompt, own: &Semaphore, call: &Call) -> (Outcome, Cost) {
         let mut cost = Cost::default();
         let places = async { Some((own.acquire().await.ok()?, self.places.acquire().await.ok()?)) };
         let Ok(Some(_places)) = timeout_at(call.deadline(), places).await else {
             let detail = "The LLM is asked too much at the moment.".to_owned();
             return (Outcome::Failed(FailureCode::LlmUnavailable, detail), cost);
         };
-        let outcome = match self.ask(prompt, &prompt.user, &call, &mut cost).await {
+        let outcome = match self.ask(prompt, &prompt.user, call, &mut cost).await {
             Ok(Checked::Sound(text)) => Outcome::Written(text.into()),
             Ok(Checked::Unusable(reason)) => Outcome::Unusable(reason),
             Ok(Checked::Opinionated { text, claims }) => {
                 let again = complaint(prompt, &text, &claims);
-                let second = self.ask(prompt, &again, &call, &mut cost).await;
+                let second = self.ask(prompt, &again, call, &mut cost).await;
                 match second {
                     Ok(Checked::Sound(repaired)) => Outcome::Written(repaired.into()),
                     Ok(Checked::Opinionated { text, .. }) => trimmed(&text),

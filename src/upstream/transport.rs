@@ -1,19 +1,15 @@
-//! How requests travel: time limits, caps on bodies, retries and their budget, for every upstream.
+//! How requests travel: time limits, caps on bodies, retries and their budget, and a breaker for
+//! every upstream.
 //!
 //! Nothing here waits without a limit or reads without a cap. Dropping a future of
 //! [`Transport::send`] closes the request; a caller who leaves takes the work along.
 
+mod breaker;
+mod call;
 mod client;
+mod lane;
 
-use std::{
-    error::Error as _,
-    fmt, io,
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
-    time::Duration,
-};
+use std::{error::Error as _, fmt, io, sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use reqwest::{
@@ -22,8 +18,13 @@ use reqwest::{
 };
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use self::client::Clients;
-pub use self::client::is_loopback;
+use self::{breaker::Failed, client::Clients, lane::Lane};
+pub use self::{
+    breaker::{BreakerState, FailureKind},
+    call::Call,
+    client::is_loopback,
+    lane::Health,
+};
 use crate::domain::{Entropy, Failure, FailureCode, failure::Result};
 
 /// What we call ourselves to upstreams (GitHub refuses requests without a name).
@@ -50,6 +51,9 @@ pub struct TransportSettings {
     pub backoff: Duration,
     /// Retries saved up while nothing fails; they are earned at one for ten requests.
     pub retry_reserve: u32,
+    /// While an upstream is down, one request in this time is let through to look; so it is also
+    /// for how long one that is back may go unnoticed.
+    pub outage_pause: Duration,
 }
 
 impl Default for TransportSettings {
@@ -62,60 +66,7 @@ impl Default for TransportSettings {
             max_retries: 2,
             backoff: Duration::from_millis(250),
             retry_reserve: 10,
-        }
-    }
-}
-
-/// One call of ours: until when it may last, and what it has cost so far. Clones share the count.
-#[derive(Debug, Clone)]
-pub struct Call {
-    deadline: Instant,
-    github_requests: Arc<AtomicU32>,
-}
-
-impl Call {
-    /// A call that ends at `deadline`.
-    pub fn until(deadline: Instant) -> Self {
-        Self { deadline, github_requests: Arc::default() }
-    }
-
-    /// A call that ends after `time`, counted from now.
-    pub fn within(time: Duration) -> Self {
-        Self::until(Instant::now() + time.min(LONGEST))
-    }
-
-    /// When it ends.
-    pub fn deadline(&self) -> Instant {
-        self.deadline
-    }
-
-    /// How much time is left.
-    pub fn remaining(&self) -> Duration {
-        self.deadline.saturating_duration_since(Instant::now())
-    }
-
-    /// Requests to GitHub so far, retries included.
-    pub fn github_requests(&self) -> u32 {
-        self.github_requests.load(Ordering::Relaxed)
-    }
-
-    /// The same call, ending `by` earlier, so that its caller keeps time for something else.
-    #[must_use]
-    pub fn shortened(&self, by: Duration) -> Self {
-        let deadline = self.deadline.checked_sub(by).unwrap_or_else(Instant::now);
-        Self { deadline, github_requests: Arc::clone(&self.github_requests) }
-    }
-
-    /// The same call, ending after `time` at the latest.
-    #[must_use]
-    pub fn at_most(&self, time: Duration) -> Self {
-        let deadline = self.deadline.min(Instant::now() + time.min(LONGEST));
-        Self { deadline, github_requests: Arc::clone(&self.github_requests) }
-    }
-
-    fn count(&self, purpose: Purpose) {
-        if purpose == Purpose::GitHub {
-            self.github_requests.fetch_add(1, Ordering::Relaxed);
+            outage_pause: Duration::from_secs(2),
         }
     }
 }
@@ -131,13 +82,17 @@ pub enum Retry {
     Safe,
 }
 
-/// Whom a request is meant for in the end; decides in which count it goes.
+/// Whom a request is meant for in the end; decides in which count and in which lane it goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
     /// GitHub, directly or through Scalekit's proxy.
     GitHub,
-    /// Anything else.
-    Other,
+    /// Scalekit itself.
+    Scalekit,
+    /// The LLM.
+    Llm,
+    /// A client's document about itself, at whatever server that client has.
+    ClientDocument,
 }
 
 /// How much of a body is read, in bytes after decompression.
@@ -211,6 +166,8 @@ impl Answer {
 /// Why there is no answer. Its text names no address, header or body.
 #[derive(Debug)]
 pub enum TransportError {
+    /// The upstream is down, and was not asked; one request may be sent in so long.
+    Down(Duration),
     /// No connection came about: the request was certainly not sent.
     Connect(reqwest::Error),
     /// The time was up; the request may have had its effect.
@@ -224,6 +181,15 @@ pub enum TransportError {
 }
 
 impl TransportError {
+    /// Adds how long to wait, where that is known.
+    pub(super) fn hint(&self, failure: Box<Failure>) -> Box<Failure> {
+        match self {
+            // Whoever comes back a moment too early would wait once more.
+            Self::Down(wait) => failure.retry_after(Duration::from_secs(wait.as_secs() + 1)),
+            _ => failure,
+        }
+    }
+
     fn from_reqwest(error: reqwest::Error) -> Self {
         let error = error.without_url();
         if error.is_connect() {
@@ -257,6 +223,7 @@ fn is_invalid_data(error: &reqwest::Error) -> bool {
 impl fmt::Display for TransportError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Down(_) => f.write_str("not asked, because it did not answer several times"),
             Self::Connect(_) => f.write_str("no connection"),
             Self::TimedOut => f.write_str("no answer in time"),
             Self::Interrupted(_) => f.write_str("the connection broke"),
@@ -270,17 +237,45 @@ impl std::error::Error for TransportError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Connect(error) | Self::Interrupted(error) | Self::Malformed(error) => Some(error),
-            Self::TimedOut | Self::TooLarge(_) => None,
+            Self::Down(_) | Self::TimedOut | Self::TooLarge(_) => None,
         }
     }
 }
 
-/// The one HTTP client of the program and its limits; clones share connections and retry budget.
+/// The one HTTP client of the program and its limits; clones share connections and lanes.
 #[derive(Debug, Clone)]
 pub struct Transport {
     clients: Arc<Clients>,
-    budget: Arc<RetryBudget>,
+    lanes: Arc<Lanes>,
     entropy: Arc<dyn Entropy>,
+}
+
+#[derive(Debug)]
+struct Lanes {
+    github: Lane,
+    scalekit: Lane,
+    llm: Lane,
+    documents: Lane,
+}
+
+impl Lanes {
+    fn new(settings: &TransportSettings) -> Self {
+        Self {
+            github: Lane::new("github", settings),
+            scalekit: Lane::new("scalekit", settings),
+            llm: Lane::new("llm", settings),
+            documents: Lane::without_breaker("client_document", settings),
+        }
+    }
+
+    fn of(&self, purpose: Purpose) -> &Lane {
+        match purpose {
+            Purpose::GitHub => &self.github,
+            Purpose::Scalekit => &self.scalekit,
+            Purpose::Llm => &self.llm,
+            Purpose::ClientDocument => &self.documents,
+        }
+    }
 }
 
 impl Transport {
@@ -304,13 +299,18 @@ impl Transport {
             Failure::new(FailureCode::Internal, "The HTTP client could not be built.")
                 .caused_by(error)
         })?;
-        let budget = Arc::new(RetryBudget::new(clients.settings().retry_reserve));
-        Ok(Self { clients: Arc::new(clients), budget, entropy })
+        let lanes = Arc::new(Lanes::new(clients.settings()));
+        Ok(Self { clients: Arc::new(clients), lanes, entropy })
     }
 
     /// Begins a request.
     pub fn request(&self, method: Method, url: Url) -> RequestBuilder {
         self.clients.drafting().request(method, url)
+    }
+
+    /// How an upstream is doing; `None` where many servers lie behind the purpose.
+    pub fn health(&self, purpose: Purpose) -> Option<Health> {
+        self.lanes.of(purpose).health()
     }
 
     /// Sends a request and reads its answer, whatever the status.
@@ -321,26 +321,68 @@ impl Transport {
         call: &Call,
     ) -> Result<Answer, TransportError> {
         let mut next = Some(request.build().map_err(TransportError::from_reqwest)?);
-        self.budget.earn();
+        let lane = self.lanes.of(dispatch.purpose);
+        lane.enter(call.asker(), Instant::now()).map_err(TransportError::Down)?;
         let mut attempt = 0;
         while let Some(request) = next.take() {
             let again = request.try_clone();
             call.count(dispatch.purpose);
-            let outcome = match timeout_at(call.deadline, self.once(request, dispatch.cap)).await {
+            let sent_at = Instant::now();
+            let outcome = match timeout_at(call.deadline(), self.once(request, dispatch.cap)).await
+            {
                 Ok(outcome) => outcome,
                 Err(_) => Err(TransportError::TimedOut),
             };
+            self.note(lane, &outcome, attempt, sent_at, dispatch, call);
             let wait = (attempt < self.clients.settings().max_retries && again.is_some())
                 .then(|| self.wait_before_retry(dispatch.retry, &outcome, attempt))
                 .flatten()
                 .filter(|wait| *wait < call.remaining());
-            let Some(wait) = wait.filter(|_| self.budget.spend()) else { return outcome };
+            let Some(wait) = wait.filter(|_| lane.may_retry()) else { return outcome };
             // Ends before the call does: longer waits were filtered out above.
             sleep_until(Instant::now() + wait).await;
+            if !lane.admits(call.asker(), Instant::now()) {
+                return outcome;
+            }
             attempt += 1;
             next = again;
         }
         Err(TransportError::TimedOut)
+    }
+
+    /// Tells the lane what came of an attempt.
+    fn note(
+        &self,
+        lane: &Lane,
+        outcome: &Result<Answer, TransportError>,
+        attempt: u32,
+        sent_at: Instant,
+        dispatch: Dispatch,
+        call: &Call,
+    ) {
+        let now = Instant::now();
+        let patience = self.clients.settings().answer_timeout;
+        let kind = match outcome {
+            Ok(answer) if answer.status.is_server_error() => FailureKind::ServerError,
+            Ok(_) | Err(TransportError::TooLarge(_)) => return lane.answered(now),
+            Err(TransportError::Connect(_)) => FailureKind::Connect,
+            Err(TransportError::Interrupted(_)) => FailureKind::Interrupted,
+            // A caller with little time left says nothing of the upstream.
+            Err(TransportError::TimedOut) if (now - sent_at) * 2 >= patience => {
+                FailureKind::TimedOut
+            }
+            Err(
+                TransportError::TimedOut | TransportError::Malformed(_) | TransportError::Down(_),
+            ) => return,
+        };
+        let is_connect = kind == FailureKind::Connect;
+        // One request counts once. What is sent but once carries what a browser brought, and could
+        // be chosen to make an upstream stumble; nothing chosen keeps a connection from coming about.
+        if attempt > 0 || dispatch.retry == Retry::Never && !is_connect {
+            return;
+        }
+        let asker = call.asker().filter(|_| !is_connect);
+        lane.failed(Failed { asker, kind, sent_at }, now);
     }
 
     async fn once(
@@ -415,31 +457,6 @@ impl Transport {
         self.entropy.fill(&mut random);
         let fraction = f64::from(u32::from_le_bytes(random)) / f64::from(u32::MAX);
         self.clients.settings().backoff.saturating_mul(1 << attempt.min(8)).mul_f64(fraction)
-    }
-}
-
-/// Allows one retry for ten requests, so that an upstream in trouble is not buried under ours.
-#[derive(Debug)]
-struct RetryBudget {
-    /// In tenths of a retry.
-    tenths: AtomicU32,
-    reserve: u32,
-}
-
-impl RetryBudget {
-    fn new(retries: u32) -> Self {
-        let reserve = retries.saturating_mul(10);
-        Self { tenths: AtomicU32::new(reserve), reserve }
-    }
-
-    fn earn(&self) {
-        let more = |tenths: u32| (tenths < self.reserve).then_some(tenths + 1);
-        let _ = self.tenths.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
-    }
-
-    fn spend(&self) -> bool {
-        let less = |tenths: u32| tenths.checked_sub(10);
-        self.tenths.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok()
     }
 }
 

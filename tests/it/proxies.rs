@@ -61,7 +61,7 @@ async fn this_machine_is_reached_without_a_proxy_and_everything_else_with() {
 async fn inner() {
     let settings = TransportSettings { max_retries: 0, ..TransportSettings::default() };
     let transport = Transport::new(settings, Arc::new(SystemEntropy)).unwrap();
-    let dispatch = Dispatch { retry: Retry::Never, cap: BodyCap::JSON, purpose: Purpose::Other };
+    let dispatch = Dispatch { retry: Retry::Never, cap: BodyCap::JSON, purpose: Purpose::Scalekit };
     let ask = async |url: Url| {
         let request = transport.request(Method::GET, url);
         let call = Call::within(Duration::from_secs(10));

@@ -116,7 +116,13 @@ pub(super) fn not_found() -> Box<Failure> {
 }
 
 pub(super) fn unreachable(error: TransportError) -> Box<Failure> {
-    Failure::new(FailureCode::GitHubUnavailable, "GitHub did not answer.").caused_by(error)
+    let detail = match error {
+        TransportError::Down(_) => {
+            "GitHub has not answered of late, and was not asked again so soon."
+        }
+        _ => "GitHub did not answer.",
+    };
+    error.hint(Failure::new(FailureCode::GitHubUnavailable, detail)).caused_by(error)
 }
 
 /// GitHub answered something that is not what was asked for.

@@ -125,6 +125,10 @@ impl From<Refusal> for Box<Failure> {
             Refusal::Transport(TransportError::TimedOut) => {
                 (FailureCode::LlmUnavailable, "The LLM did not answer in time.")
             }
+            Refusal::Transport(TransportError::Down(_)) => (
+                FailureCode::LlmUnavailable,
+                "The LLM has not answered of late, and was not asked again so soon.",
+            ),
             Refusal::Transport(_) | Refusal::Parameter(_) | Refusal::Status(..) => {
                 (FailureCode::LlmUnavailable, "The LLM did not answer as it should.")
             }
@@ -133,9 +137,11 @@ impl From<Refusal> for Box<Failure> {
             }
         };
         let mut failure = Failure::new(code, detail);
-        if let Refusal::Status(_, Some(wait)) = &refusal {
-            failure = failure.retry_after(*wait);
-        }
+        failure = match &refusal {
+            Refusal::Status(_, Some(wait)) => failure.retry_after(*wait),
+            Refusal::Transport(error) => error.hint(failure),
+            _ => failure,
+        };
         failure.caused_by(refusal)
     }
 }
@@ -188,7 +194,7 @@ async fn exchange(
     let dispatch = Dispatch {
         retry: Retry::Safe,
         cap: BodyCap::Whole(MAX_ANSWER_BYTES),
-        purpose: Purpose::Other,
+        purpose: Purpose::Llm,
     };
     let answer = transport.send(request, dispatch, call).await.map_err(Refusal::Transport)?;
     if !answer.status.is_success() {

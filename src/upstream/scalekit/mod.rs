@@ -294,7 +294,7 @@ impl Rpc {
     }
 
     fn dispatch(&self) -> Dispatch {
-        Dispatch { retry: self.retry, cap: BodyCap::Whole(1_000_000), purpose: Purpose::Other }
+        Dispatch { retry: self.retry, cap: BodyCap::Whole(1_000_000), purpose: Purpose::Scalekit }
     }
 }
 
@@ -337,7 +337,13 @@ fn odd() -> Box<Failure> {
 }
 
 fn unreachable(error: TransportError) -> Box<Failure> {
-    Failure::new(FailureCode::ScalekitUnavailable, "Scalekit did not answer.").caused_by(error)
+    let detail = match error {
+        TransportError::Down(_) => {
+            "Scalekit has not answered of late, and was not asked again so soon."
+        }
+        _ => "Scalekit did not answer.",
+    };
+    error.hint(Failure::new(FailureCode::ScalekitUnavailable, detail)).caused_by(error)
 }
 
 fn unavailable(answer: &Answer) -> Box<Failure> {

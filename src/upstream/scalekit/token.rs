@@ -123,8 +123,11 @@ impl TokenSource {
             ("client_id", &self.client_id),
             ("client_secret", self.client_secret.expose_secret()),
         ]);
-        let dispatch =
-            Dispatch { retry: Retry::Safe, cap: BodyCap::Whole(64_000), purpose: Purpose::Other };
+        let dispatch = Dispatch {
+            retry: Retry::Safe,
+            cap: BodyCap::Whole(64_000),
+            purpose: Purpose::Scalekit,
+        };
         let answer =
             self.transport.send(request, dispatch, call).await.map_err(super::unreachable)?;
         match answer.status {
