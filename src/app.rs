@@ -21,7 +21,9 @@ use crate::{
         RedirectPolicy, document::KNOWN_ORIGINS, redirect::KNOWN_HOSTS,
     },
     store::{Seal, Store},
-    summarize::{SummarizeSettings, Summarizer, governor::GovernorLimits, writing::WritingLimits},
+    summarize::{
+        Ending, SummarizeSettings, Summarizer, governor::GovernorLimits, writing::WritingLimits,
+    },
     upstream::{
         github::{GitHub, GitHubTokenSettings},
         llm::{Llm, LlmSettings},
@@ -30,8 +32,11 @@ use crate::{
     },
 };
 
-/// How long running calls may take to finish once the server was told to stop.
-const DRAIN: Duration = Duration::from_secs(20);
+/// How long running calls may take by themselves once the server was told to stop.
+const PATIENCE: Duration = Duration::from_secs(18);
+
+/// How long after that, when they were told to answer with what they have.
+const HURRY: Duration = Duration::from_secs(2);
 
 /// How long connections may take to close after that, and again after they were told to; how long
 /// the work in the background may take to end.
@@ -48,7 +53,7 @@ pub struct App {
     running: RunningCalls,
     sweeper: Sweeper,
     token_sweeper: Option<oauth::Sweeper>,
-    stop: CancellationToken,
+    ending: Ending,
 }
 
 impl App {
@@ -114,7 +119,7 @@ impl App {
         );
         let authorization = authorization(&settings, &store, &keyring, &clock, &entropy)?;
         let llm = llm(&settings, entropy.clone())?;
-        let stop = CancellationToken::new();
+        let ending = Ending::default();
         let parts = McpParts {
             settings: McpSettings {
                 mode: settings.auth_mode,
@@ -134,9 +139,9 @@ impl App {
                 clock.clone(),
                 entropy.clone(),
             ),
-            summarizer: Summarizer::new(summaries(&settings), llm, clock.clone(), stop.clone()),
+            summarizer: Summarizer::new(summaries(&settings), llm, clock.clone(), ending.clone()),
             keyring,
-            stop: stop.clone(),
+            stop: ending.stop.clone(),
         };
         let (agents, running) = mcp::router(parts, around)?;
         let readiness = Readiness::new(store);
@@ -168,7 +173,7 @@ impl App {
             running,
             sweeper,
             token_sweeper,
-            stop,
+            ending,
         })
     }
 
@@ -178,11 +183,21 @@ impl App {
     }
 
     /// Answers until `shutdown` is ready, then lets running calls finish within bounds: not ready,
-    /// no new connections, the running calls, the rest.
+    /// no new connections, the running calls (in the end with what they have), the rest. Takes 30
+    /// seconds at most, which is what platforms give before they kill.
     pub async fn serve(self, shutdown: impl Future<Output = ()> + Send + 'static) {
         let Self {
-            listener, router, front, readiness, running, sweeper, token_sweeper, stop, ..
+            listener,
+            router,
+            front,
+            readiness,
+            running,
+            sweeper,
+            token_sweeper,
+            ending,
+            ..
         } = self;
+        let Ending { hurry, stop } = ending;
         let background = TaskTracker::new();
         background.spawn(sweeper.run(stop.clone()));
         if let Some(sweeper) = token_sweeper {
@@ -195,7 +210,11 @@ impl App {
             tracing::info!(running = running.count(), "stopping");
             readiness.drain();
             closing.cancel();
-            if timeout(DRAIN, running.idle()).await.is_err() {
+            if timeout(PATIENCE, running.idle()).await.is_ok() {
+                return;
+            }
+            hurry.cancel();
+            if timeout(HURRY, running.idle()).await.is_err() {
                 tracing::warn!(running = running.count(), "some calls did not finish in time");
                 stop.cancel();
             }

@@ -180,6 +180,10 @@ failure_codes! {
     StoreUnavailable = "store_unavailable", Operator, 503,
         agent: "Call again in a few seconds; if it goes on, tell the user that the operator must look after the store.",
         human: "Try again in a few seconds.";
+    /// The server was told to stop, and the answer could not be had before it does.
+    Stopping = "stopping", Server, 503,
+        agent: "Call again in a few seconds.",
+        human: "Try again in a few seconds.";
     /// A bug, or a broken disk.
     Internal = "internal", Server, 500,
         agent: "Call again once; if it fails again, report the incident number to the operator.",

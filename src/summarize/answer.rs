@@ -64,6 +64,21 @@ pub(super) fn unwritten(pull_request: &PullRequest, why: Unwritten, now: Timesta
     }
 }
 
+/// The server ends before anything but the list was read of it, or written about it.
+pub(super) fn interrupted(pull_request: &PullRequest, now: Timestamp) -> Part {
+    let coverage = coverage(pull_request, &Parts::default(), 0);
+    let warning = "The server was told to stop while it read and wrote: ask again for the rest.";
+    Part {
+        digest: digest(pull_request, None, SummaryStatus::Pending, coverage, now),
+        warnings: vec![warning.to_owned()],
+        cost: Cost::default(),
+        cache_hits: 0,
+        // It may have been.
+        was_sent: true,
+        is_settled: false,
+    }
+}
+
 /// One pull request's part, from what was read of it and what the LLM answered about it.
 pub(super) fn part(
     pull_request: &PullRequest,

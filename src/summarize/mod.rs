@@ -28,7 +28,7 @@ mod request;
 mod samples;
 pub mod writing;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use chrono::TimeDelta;
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
@@ -63,6 +63,8 @@ const WRITING_SHARE: u32 = 4;
 const WAITING_SHARE: u32 = 4;
 /// How long GitHub's limit is believed to be used up when it does not say.
 const UNSTATED_WAIT: Duration = Duration::from_mins(1);
+/// How long a caller is told to wait for a server that was told to stop: a restart takes seconds.
+const COME_BACK: Duration = Duration::from_secs(5);
 
 /// Bounds of one answer, and of what is kept.
 #[derive(Debug, Clone)]
@@ -118,6 +120,16 @@ struct Inner {
     freshness: Freshness,
     governor: Governor,
     clock: Arc<dyn Clock>,
+    ending: Ending,
+}
+
+/// When the work ends with the server.
+#[derive(Debug, Clone, Default)]
+pub struct Ending {
+    /// Answers leave as they are: what is not there yet is pending.
+    pub hurry: CancellationToken,
+    /// What is written in the background ends.
+    pub stop: CancellationToken,
 }
 
 /// Who asks, and with which account.
@@ -128,19 +140,19 @@ struct Asker<'a> {
 }
 
 impl Summarizer {
-    /// With an LLM, or with extracts if there is none. What is written in the background ends when
-    /// `stop` is cancelled.
+    /// With an LLM, or with extracts if there is none.
     pub fn new(
         settings: SummarizeSettings,
         llm: Option<Llm>,
         clock: Arc<dyn Clock>,
-        stop: CancellationToken,
+        ending: Ending,
     ) -> Self {
-        let writing = llm.map(|llm| Writing::new(llm, settings.writing.clone(), stop));
+        let writing =
+            llm.map(|llm| Writing::new(llm, settings.writing.clone(), ending.stop.clone()));
         let reading = Reading::new(settings.cache_bytes, settings.diff_budget_chars);
         let freshness = Freshness::new(settings.cache_bytes);
         let governor = Governor::new(settings.governor.clone(), Arc::clone(&clock));
-        Self(Arc::new(Inner { settings, writing, reading, freshness, governor, clock }))
+        Self(Arc::new(Inner { settings, writing, reading, freshness, governor, clock, ending }))
     }
 
     /// The machine that pull requests' texts are sent to; `None` if they stay here.
@@ -159,7 +171,7 @@ impl Summarizer {
     ///
     /// # Errors
     /// Those of listing the pull requests; `too_many_requests` and `github_rate_limited` with how
-    /// long to wait.
+    /// long to wait; `stopping`.
     pub async fn summarize(
         &self,
         caller: &Caller,
@@ -177,7 +189,11 @@ impl Summarizer {
         if let Some(kept) = inner.freshness.get(caller, &asker.account, request, now) {
             return Ok(answer::again(kept));
         }
-        let mut list = inner.choose(&asker, request, &call.shortened(ASSEMBLY)).await?;
+        let listing = call.shortened(ASSEMBLY);
+        let mut list = tokio::select! {
+            list = inner.choose(&asker, request, &listing) => list?,
+            () = inner.ending.hurry.cancelled() => return Err(stopping()),
+        };
         let read_at = inner.clock.now();
         let may_ask = inner.look_at_the_limit(&asker, &mut list);
         let total = u32::try_from(list.pull_requests.len()).unwrap_or(u32::MAX);
@@ -288,14 +304,24 @@ impl Inner {
                 (position, self.part(work, pull_request).await)
             })
             .collect();
-        let mut parts = Vec::with_capacity(work.list.pull_requests.len());
-        while let Some((position, part)) = under_way.next().await {
+        let mut parts: BTreeMap<usize, Part> = BTreeMap::new();
+        loop {
+            let next = tokio::select! {
+                biased;
+                next = under_way.next() => next,
+                () = self.ending.hurry.cancelled() => None,
+            };
+            let Some((position, part)) = next else { break };
             let done = u32::try_from(parts.len() + 1).unwrap_or(u32::MAX);
             progress.report(done, total, answer::message(&part.digest));
-            parts.push((position, part));
+            parts.insert(position, part);
         }
-        parts.sort_unstable_by_key(|(position, _)| *position);
-        parts.into_iter().map(|(_, part)| part).collect()
+        for (position, pull_request) in work.list.pull_requests.iter().enumerate() {
+            parts
+                .entry(position)
+                .or_insert_with(|| answer::interrupted(pull_request, self.clock.now()));
+        }
+        parts.into_values().collect()
     }
 
     async fn part(&self, work: &Work<'_, '_>, pull_request: &PullRequest) -> Part {
@@ -327,6 +353,11 @@ impl Inner {
         let answer = writing.write(prompt, work.answer_by, work.allowance).await;
         answer::part(pull_request, parts, comments_used, answer, self.clock.now())
     }
+}
+
+fn stopping() -> Box<Failure> {
+    let sentence = "The server was told to stop before GitHub had answered.";
+    Failure::new(FailureCode::Stopping, sentence).retry_after(COME_BACK)
 }
 
 #[cfg(test)]

@@ -1,9 +1,12 @@
 //! The whole room against a small GitHub and a small LLM on real sockets: what is asked how often,
 //! and what one part's failure costs the others.
 
-use std::sync::{
-    Mutex,
-    atomic::{AtomicU32, Ordering},
+use std::{
+    cmp::Reverse,
+    sync::{
+        Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 use axum::{
@@ -125,6 +128,7 @@ struct Stage {
     github: GitHub,
     clock: ManualClock,
     world: Arc<World>,
+    hurry: CancellationToken,
 }
 
 impl Stage {
@@ -168,9 +172,9 @@ async fn start_with(world: World, with_llm: bool, bounds: SummarizeSettings) -> 
     let llm = with_llm.then(|| Llm::new(settings, Arc::new(SystemEntropy)).unwrap());
     let clock = ManualClock::new(samples::at("2026-06-30T12:00:00Z"));
     let bounds = SummarizeSettings { deadline: Duration::from_secs(3), ..bounds };
-    let stop = CancellationToken::new();
-    let summarizer = Summarizer::new(bounds, llm, Arc::new(clock.clone()), stop);
-    Stage { summarizer, github, clock, world }
+    let ending = Ending::default();
+    let summarizer = Summarizer::new(bounds, llm, Arc::new(clock.clone()), ending.clone());
+    Stage { summarizer, github, clock, world, hurry: ending.hurry }
 }
 
 fn request() -> Request {
@@ -242,6 +246,31 @@ async fn a_late_summary_is_there_the_next_time() {
     assert!(second.complete);
     assert_eq!(stage.world.llm_calls.load(Ordering::SeqCst), 3);
     assert_eq!(second.usage.llm_calls, 0);
+}
+
+#[tokio::test]
+async fn a_server_that_stops_answers_with_what_is_there() {
+    let stage = start(World { gate: tokio::sync::Semaphore::new(2), ..World::new(3) }, true).await;
+    let heard = Heard::default();
+    let call = Call::within(Duration::from_secs(30));
+    let (caller, request) = (Caller::named("ann"), request());
+    let asked = stage.summarizer.summarize(&caller, &stage.github, &request, &heard, &call);
+    let two_are_done = async {
+        while heard.0.lock().unwrap().last() != Some(&(2, 3)) {
+            tokio::task::yield_now().await;
+        }
+        stage.hurry.cancel();
+        std::time::Instant::now()
+    };
+    let (digest, hurried) = tokio::join!(asked, two_are_done);
+    assert!(hurried.elapsed() < Duration::from_secs(1), "{:?}", hurried.elapsed());
+    let digest = digest.unwrap();
+    assert!(digest.pull_requests.is_sorted_by_key(|part| Reverse(part.number)), "{digest:?}");
+    assert_eq!(digest.pull_requests.len(), 3);
+    assert!(!digest.complete && digest.pending.len() == 1, "{:?}", digest.pending);
+    assert!(digest.warnings.iter().any(|one| one.contains("told to stop")), "{digest:?}");
+    // Before GitHub has answered there is nothing to give.
+    assert_eq!(stage.ask_as("bob").await.unwrap_err().code, FailureCode::Stopping);
 }
 
 #[tokio::test]

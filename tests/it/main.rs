@@ -31,6 +31,7 @@ mod proxies;
 mod ranking;
 mod refusals;
 mod single_user;
+mod stopping;
 mod store;
 mod summaries;
 mod summaries_access;

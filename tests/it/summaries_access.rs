@@ -12,7 +12,7 @@ use pr_summarizer::{
         FailureCode, ManualClock, RepositoryReference, SystemEntropy, digest::Detail,
         ranking::Order,
     },
-    summarize::{Caller, Request, SummarizeSettings, Summarizer, render::render},
+    summarize::{Caller, Ending, Request, SummarizeSettings, Summarizer, render::render},
     upstream::{
         github::{GitHub, GitHubTokenSettings},
         llm::{Llm, LlmSettings},
@@ -20,7 +20,6 @@ use pr_summarizer::{
     },
 };
 use proptest::prelude::*;
-use tokio_util::sync::CancellationToken;
 
 use crate::fakes::{FakeLlm, FileChange, Person, PullRequest, Repository, World};
 
@@ -142,8 +141,8 @@ impl Model {
         let llm = Llm::new(llm, Arc::new(SystemEntropy)).unwrap();
         let mut settings = SummarizeSettings::default();
         settings.governor.calls_per_minute = 10_000;
-        let stop = CancellationToken::new();
-        let summarizer = Summarizer::new(settings, Some(llm), Arc::new(clock.clone()), stop);
+        let (clock_of_it, ending) = (Arc::new(clock.clone()), Ending::default());
+        let summarizer = Summarizer::new(settings, Some(llm), clock_of_it, ending);
         Self {
             world,
             clock,

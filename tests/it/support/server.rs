@@ -1,6 +1,10 @@
 //! Starts the server as `main` does, but with a clock that tests move and a port of their own.
 
-use std::{collections::BTreeMap, process::Stdio, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    process::{ExitStatus, Stdio},
+    sync::Arc,
+};
 
 use pr_summarizer::{
     app::App,
@@ -86,7 +90,6 @@ impl Server {
     }
 
     /// The process, where the program itself runs.
-    #[allow(dead_code, reason = "for measurements")]
     pub fn pid(&self) -> Option<u32> {
         match &self.running {
             Running::Program(program) => program.id(),
@@ -134,6 +137,21 @@ impl Server {
             Running::Task { .. } | Running::Nothing => panic!("no program is running"),
         }
         self.run_program().await;
+    }
+
+    /// Tells the program to stop (SIGTERM).
+    pub async fn tell_to_stop(&self) {
+        let pid = self.pid().expect("the program runs").to_string();
+        let told = Command::new("kill").args(["-TERM", &pid]).status().await.unwrap();
+        assert!(told.success());
+    }
+
+    /// Returns when the program has ended by itself, and says how.
+    pub async fn ended(&mut self) -> ExitStatus {
+        match std::mem::replace(&mut self.running, Running::Nothing) {
+            Running::Program(mut program) => program.wait().await.unwrap(),
+            Running::Task { .. } | Running::Nothing => panic!("no program is running"),
+        }
     }
 
     async fn run_on(&mut self, listener: TcpListener) {
