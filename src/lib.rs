@@ -35,8 +35,7 @@
 //! * No identifier is read from a client's input, and none stands in an answer.
 //! * In Scalekit mode no GitHub token ever enters this process.
 //! * Connections, heads, bodies, waits, retries, sessions, handles, each principal's flows and
-//!   calls, caches and background work have bounds. One thing does not yet: trips of people who are
-//!   not signed in (`oauth` mode; each ends after 15 minutes).
+//!   calls, trips of people whom nobody knows yet, caches and background work have bounds.
 //!
 //! # What is kept, for how long, and what deletes it
 //!

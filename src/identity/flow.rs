@@ -124,6 +124,8 @@ pub enum Ending {
     Unverified,
     /// Newer flows of the same principal, or a disconnect, took its place.
     Superseded,
+    /// Of all trips of people who were not known yet it was the oldest, and there were too many.
+    Crowded,
 }
 
 impl Ending {
@@ -134,7 +136,7 @@ impl Ending {
             Self::OtherAccount { .. } => FailureCode::AccountMismatch,
             Self::Unverified => FailureCode::UnverifiedConnection,
             Self::Declined => FailureCode::AuthorizationDeclined,
-            Self::Expired | Self::Superseded => FailureCode::AuthorizationExpired,
+            Self::Expired | Self::Superseded | Self::Crowded => FailureCode::AuthorizationExpired,
         }
     }
 
@@ -148,6 +150,7 @@ impl Ending {
             Self::OtherAccount { .. } => "other_account",
             Self::Unverified => "unverified",
             Self::Superseded => "superseded",
+            Self::Crowded => "crowded",
         }
     }
 
@@ -174,6 +177,10 @@ impl Ending {
                  whose browser linked an account. Nothing was connected."
             }
             Self::Superseded => "A newer link has taken the place of this one.",
+            Self::Crowded => {
+                "Too many people were connecting GitHub at once, and this attempt was the oldest. \
+                 Nothing was connected."
+            }
         })
     }
 }
@@ -182,6 +189,11 @@ impl Flow {
     /// Whether Scalekit may hold an account under this flow's identifier.
     pub fn may_have_account(&self) -> bool {
         !matches!(self.phase, Phase::Created)
+    }
+
+    /// Whether it is now up to a browser to press the button or to come back.
+    pub fn waits_for_browser(&self) -> bool {
+        matches!(self.phase, Phase::Created | Phase::Consenting { .. })
     }
 }
 

@@ -1,6 +1,8 @@
 //! Finding out who the person is (`oauth` mode): one trip through the browser that links GitHub and
 //! tells which GitHub account came. What goes on afterwards is handed in and handed back, unread.
 
+use std::time::Duration;
+
 use super::{
     super::{
         browser::BrowserCookie,
@@ -12,7 +14,9 @@ use super::{
     AccountLinking, AuthorizationStep,
 };
 use crate::{
-    domain::{GitHubAccount, PrincipalId, Timestamp, failure::Result},
+    domain::{
+        Failure, FailureCode, FlowId, GitHubAccount, PrincipalId, Timestamp, failure::Result,
+    },
     upstream::Call,
 };
 
@@ -32,7 +36,8 @@ impl AccountLinking {
     /// link. `continuation` comes back when the person is known.
     ///
     /// # Errors
-    /// Scalekit's failures; the button may be pressed again.
+    /// `too_many_requests` if too many people are on such a trip; Scalekit's failures. The button may
+    /// be pressed again.
     pub async fn identify(
         &self,
         continuation: String,
@@ -41,9 +46,29 @@ impl AccountLinking {
         call: &Call,
     ) -> Result<AuthorizationStep> {
         let flow = self.new_flow(None, FlowPurpose::Identify { continuation }, client);
+        self.make_room(&flow.id, browser).await?;
         let expires_at = flow.created_at + LIFETIME;
         self.inner.store.insert(&self.key(flow.id.as_str()), &flow, expires_at).await?;
         self.consent(&flow.id, browser, call).await
+    }
+
+    /// Counts a trip of this browser, and ends the one that gives way for it.
+    async fn make_room(&self, flow: &FlowId, browser: &BrowserCookie) -> Result<()> {
+        let began = self.inner.trips.begin(flow, &browser.digest(), self.inner.clock.now());
+        let gave_way = began.map_err(|wait| {
+            // Whole seconds, and none too early.
+            let wait = Duration::from_secs(wait.as_secs() + 1);
+            let sentence = format!(
+                "Too many people are connecting GitHub at this moment, so nothing was started. Go \
+                 back and press the button again in {} seconds.",
+                wait.as_secs(),
+            );
+            Failure::new(FailureCode::TooManyRequests, sentence).retry_after(wait)
+        })?;
+        if let Some(gone) = gave_way {
+            self.burn(&gone.flow, gone.ending).await?;
+        }
+        Ok(())
     }
 
     /// Signs this browser in to the person's page, for [`BrowserRecord::SIGNED_IN`].

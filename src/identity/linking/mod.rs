@@ -17,6 +17,7 @@ mod identification;
 mod records;
 mod repositories;
 mod status;
+mod trips;
 
 use std::{fmt, sync::Arc};
 
@@ -26,6 +27,7 @@ use url::Url;
 pub use callback::{Callback, Completed, Identified, Interrupted};
 pub use consent::{AuthorizationStep, ConnectPage};
 pub use identification::SignedIn;
+use trips::{OpenTrips, TripLimits};
 
 use super::{
     connection::{ConnectionRecord, HarmfulDeletions},
@@ -128,6 +130,7 @@ struct Inner {
     store: Store,
     keyring: Keyring,
     people: People,
+    trips: OpenTrips,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     /// Counts changes of any flow in this process; waiting calls look again when it moves.
@@ -160,6 +163,7 @@ impl AccountLinking {
                 accounts,
                 token_account: OnceCell::new(),
                 people: People::new(store.clone(), entropy.clone()),
+                trips: OpenTrips::new(TripLimits::default()),
                 store,
                 keyring,
                 clock,

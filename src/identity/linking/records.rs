@@ -67,6 +67,9 @@ impl AccountLinking {
         let key = self.key(flow.value.id.as_str());
         let moved = self.inner.store.replace(&key, flow.version, &next, expires_at).await?;
         if moved {
+            if !next.waits_for_browser() {
+                self.inner.trips.end(&next.id);
+            }
             self.announce_change();
         }
         Ok(moved)
