@@ -205,17 +205,22 @@ pub struct Failure {
     pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
+/// A number by which lines of the log that belong together are found.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "such a number is no secret and needs no injected chance"
+)]
+pub fn log_number() -> String {
+    format!("{:08x}", rand::rng().next_u32())
+}
+
 /// Failures are rare and carry a story; the box keeps every `Result` small.
 pub type Result<T, E = Box<Failure>> = std::result::Result<T, E>;
 
 impl Failure {
     /// A failure with its sentence.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "an incident number is no secret and needs no injected chance"
-    )]
     pub fn new(code: FailureCode, detail: impl Into<String>) -> Box<Self> {
-        let incident = format!("inc_{:08x}", rand::rng().next_u32());
+        let incident = format!("inc_{}", log_number());
         Box::new(Self { code, detail: detail.into(), retry_after: None, incident, source: None })
     }
 

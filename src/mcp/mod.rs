@@ -13,6 +13,7 @@ mod arguments;
 mod authorization;
 mod caller;
 mod entrance;
+mod journal;
 mod legacy;
 mod progress;
 mod prompts;

@@ -11,14 +11,20 @@ use rmcp::{
     },
     service::RequestContext,
 };
+use tracing::Instrument as _;
 
 use super::{
-    McpParts, RunningCalls, answer, answer::Answer, authorization::RequestStates, caller::Caller,
-    caller::client_name, prompts, tools,
+    McpParts, RunningCalls, answer,
+    answer::Answer,
+    authorization::RequestStates,
+    caller::{Caller, client_name},
+    journal::{self, Ended},
+    prompts, tools,
 };
 use crate::{
     domain::{Failure, FailureCode, failure::Result},
     oauth::GrantId,
+    upstream,
 };
 
 /// What an agent should know before its first call; hosts cut at about 512 characters.
@@ -56,6 +62,21 @@ impl McpServer {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
+        let tool = self.inner.tools.iter().find(|tool| tool.name == request.name);
+        let span = journal::span(tool.map(|tool| &*tool.name));
+        let upstream = upstream::Call::within(self.inner.parts.settings.summary_deadline);
+        let entry = journal::Entry::begin(span.clone(), upstream.clone());
+        let (ended, answer) = self.answer(request, context, upstream).instrument(span).await;
+        entry.end(ended);
+        answer
+    }
+
+    async fn answer(
+        &self,
+        request: CallToolRequestParams,
+        context: RequestContext<RoleServer>,
+        upstream: upstream::Call,
+    ) -> (Ended, Result<CallToolResponse, ErrorData>) {
         let tool = request.name.clone();
         let cancelled = context.ct.clone();
         let outcome = match Caller::of(&context) {
@@ -63,25 +84,27 @@ impl McpServer {
                 let running = self.inner.running.start(caller.session(), &context.id);
                 let grant = caller.grant().cloned();
                 let client = client_name(&caller, &context);
-                let call = tools::Call { server: self.inner.clone(), caller, client, context };
+                let server = self.inner.clone();
+                let call = tools::Call { server, caller, client, context, upstream };
                 let outcome = tokio::select! {
                     outcome = tools::dispatch(call, request) => outcome,
-                    () = cancelled.cancelled() => return Err(was_cancelled()),
-                    () = running.cancelled() => return Err(was_cancelled()),
+                    () = cancelled.cancelled() => return (Ended::Cancelled, Err(was_cancelled())),
+                    () = running.cancelled() => return (Ended::Cancelled, Err(was_cancelled())),
                 };
                 self.still_allowed(outcome, grant.as_ref()).await
             }
             Err(failure) => Some(Err(tools::Refusal::plain(failure))),
         };
         match outcome {
-            None => Err(ErrorData::invalid_params(
-                "There is no tool of this name. Next: call tools/list.",
-                None,
-            )),
-            Some(Ok(answer)) => Ok(answer.into()),
+            None => {
+                let text = "There is no tool of this name. Next: call tools/list.";
+                (Ended::NoSuchTool, Err(ErrorData::invalid_params(text, None)))
+            }
+            Some(Ok(answer)) => (Ended::Answered, Ok(answer.into())),
             Some(Err(refusal)) => {
                 answer::log(&refusal.failure, &tool);
-                Ok(answer::failed(&refusal.failure, refusal.further.as_deref()).into())
+                let answer = answer::failed(&refusal.failure, refusal.further.as_deref());
+                (Ended::Failed(refusal.failure.code), Ok(answer.into()))
             }
         }
     }

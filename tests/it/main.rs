@@ -19,6 +19,7 @@ mod documents;
 mod fakes_selftest;
 mod injection;
 mod instances;
+mod journal;
 mod kills;
 mod linking;
 mod messages;

@@ -82,7 +82,7 @@ pub(super) async fn run(call: Call, request: CallToolRequestParams) -> Result<An
     let parts = &call.server.parts;
     let status = match call.principal(input.connection.as_deref()).await? {
         None => Status::NotConnected { last_ending: None },
-        Some(principal) => match parts.linking.status(&principal, &Call::quick()).await {
+        Some(principal) => match parts.linking.status(&principal, &call.quick()).await {
             Ok(status) => status,
             Err(failure) if is_blocking(&failure) => {
                 let next_step = failure.code.agent_next_step();

@@ -99,7 +99,7 @@ pub(super) async fn run(call: Call, mut request: CallToolRequestParams) -> Resul
     if let Some(answer) = brought_back(&call, &request, &binding, known.as_ref()).await? {
         return Ok(answer);
     }
-    let upstream = Call::quick();
+    let upstream = call.quick();
     let sessions = &call.server.parts.sessions;
     let asks = can_ask(&call.context);
     let (principal, handle) = match known {
@@ -147,9 +147,9 @@ async fn brought_back(
         Decision::Opened => linking.wait(&principal, &flow, Instant::now() + WAIT).await,
         Decision::Declined => {
             linking.decline(&flow).await?;
-            linking.status(&principal, &Call::quick()).await
+            linking.status(&principal, &call.quick()).await
         }
-        Decision::Missing => match linking.begin(&principal, false, &Call::quick()).await? {
+        Decision::Missing => match linking.begin(&principal, false, &call.quick()).await? {
             Status::Pending(link) => {
                 return Ok(Some(Answer::Ask(call.server.states.ask(&link, binding))));
             }

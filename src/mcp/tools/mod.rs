@@ -16,7 +16,7 @@ use rmcp::{
 use schemars::JsonSchema;
 use serde_json::Value;
 
-use super::{answer::Answer, caller::Caller, server::Inner};
+use super::{answer::Answer, caller::Caller, journal, server::Inner};
 use crate::{
     domain::{Failure, FailureCode, failure::Result},
     identity::{ClientName, Principal},
@@ -42,17 +42,23 @@ pub(super) struct Call {
     pub(super) caller: Caller,
     pub(super) client: ClientName,
     pub(super) context: RequestContext<RoleServer>,
+    /// As long as the longest tool may take; counts what is asked of others.
+    pub(super) upstream: upstream::Call,
 }
 
 impl Call {
     /// Who is calling. `None`: a client without sessions that passed no handle.
     async fn principal(&self, handle: Option<&str>) -> Result<Option<Principal>> {
         let sessions = &self.server.parts.sessions;
-        self.caller.principal(handle, self.client.clone(), sessions).await
+        let principal = self.caller.principal(handle, self.client.clone(), sessions).await?;
+        if let Some(principal) = &principal {
+            journal::name(&principal.id);
+        }
+        Ok(principal)
     }
 
-    fn quick() -> upstream::Call {
-        upstream::Call::within(QUICK)
+    fn quick(&self) -> upstream::Call {
+        self.upstream.renewed(QUICK)
     }
 }
 

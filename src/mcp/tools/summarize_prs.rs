@@ -89,7 +89,7 @@ pub(super) async fn run(call: Call, request: CallToolRequestParams) -> Result<An
     forwarder.begin("Reading the repository").await;
 
     let principal = call.principal(input.connection.as_deref()).await?;
-    let upstream = upstream::Call::within(parts.settings.summary_deadline);
+    let upstream = call.upstream.clone();
     let Some(principal) = principal else { return Err(connect_first(&call, None).await?) };
     let own = match parts.linking.github(&principal, &upstream).await {
         Err(failure) if failure.code == FailureCode::NotConnected => {
@@ -191,7 +191,7 @@ async fn connect_first(call: &Call, principal: Option<Principal>) -> Result<Refu
         let (handle, principal) = parts.sessions.new_handle(call.client.clone()).await?;
         (principal, Some(handle))
     };
-    let status = parts.linking.begin(&principal, false, &Call::quick()).await?;
+    let status = parts.linking.begin(&principal, false, &call.quick()).await?;
     let mut further = Vec::new();
     if let Status::Pending(link) = status {
         further.push(format!("Link for the user: {}", link.url));

@@ -18,14 +18,21 @@ use super::{LONGEST, Purpose, breaker::Asker};
 #[derive(Debug, Clone)]
 pub struct Call {
     deadline: Instant,
-    github_requests: Arc<AtomicU32>,
+    counts: Arc<Counts>,
     asker: Option<Asker>,
+}
+
+/// Attempts, retries included.
+#[derive(Debug, Default)]
+struct Counts {
+    github: AtomicU32,
+    in_all: AtomicU32,
 }
 
 impl Call {
     /// A call that ends at `deadline`.
     pub fn until(deadline: Instant) -> Self {
-        Self { deadline, github_requests: Arc::default(), asker: None }
+        Self { deadline, counts: Arc::default(), asker: None }
     }
 
     /// A call that ends after `time`, counted from now.
@@ -59,7 +66,12 @@ impl Call {
 
     /// Requests to GitHub so far, retries included.
     pub fn github_requests(&self) -> u32 {
-        self.github_requests.load(Ordering::Relaxed)
+        self.counts.github.load(Ordering::Relaxed)
+    }
+
+    /// Requests to any upstream so far, retries included.
+    pub fn requests(&self) -> u32 {
+        self.counts.in_all.load(Ordering::Relaxed)
     }
 
     /// The same call, ending `by` earlier, so that its caller keeps time for something else.
@@ -76,9 +88,16 @@ impl Call {
         Self { deadline, ..self.clone() }
     }
 
+    /// The same call with so much time from now on, whatever it had.
+    #[must_use]
+    pub fn renewed(&self, time: Duration) -> Self {
+        Self { deadline: Instant::now() + time.min(LONGEST), ..self.clone() }
+    }
+
     pub(super) fn count(&self, purpose: Purpose) {
+        self.counts.in_all.fetch_add(1, Ordering::Relaxed);
         if purpose == Purpose::GitHub {
-            self.github_requests.fetch_add(1, Ordering::Relaxed);
+            self.counts.github.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
