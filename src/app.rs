@@ -1,5 +1,7 @@
 //! The wiring: from settings to a server that listens, and an orderly end.
 
+pub mod doctor;
+
 use std::{future::Future, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use axum::{Router, middleware};
@@ -104,7 +106,7 @@ impl App {
             .prepare(&*entropy)
             .map_err(|problems| Failure::new(FailureCode::Internal, problems.to_string()))?;
         let keyring = Keyring::new(prepared.session_keys.current, prepared.session_keys.previous);
-        let store = store(&settings.store, &keyring, &clock, &entropy).await?;
+        let store = open_store(&settings.store, &keyring, &clock, &entropy).await?;
         let transport = Transport::new(TransportSettings::default(), entropy.clone())?;
         let linking = AccountLinking::new(
             LinkingSettings {
@@ -118,7 +120,7 @@ impl App {
             entropy.clone(),
         );
         let authorization = authorization(&settings, &store, &keyring, &clock, &entropy)?;
-        let llm = llm(&settings, entropy.clone())?;
+        let llm = written_by(&settings, entropy.clone())?;
         let ending = Ending::default();
         let parts = McpParts {
             settings: McpSettings {
@@ -240,7 +242,7 @@ impl App {
 
 /// What outlives the process is sealed. Files of versions that did not seal yet are read; in Redis
 /// nothing was ever kept in plain text.
-async fn store(
+async fn open_store(
     location: &StoreLocation,
     keyring: &Keyring,
     clock: &Arc<dyn Clock>,
@@ -319,7 +321,7 @@ fn summaries(settings: &Settings) -> SummarizeSettings {
 }
 
 /// No key and no address: nobody writes, and extracts stand in.
-fn llm(settings: &Settings, entropy: Arc<dyn Entropy>) -> Result<Option<Llm>> {
+fn written_by(settings: &Settings, entropy: Arc<dyn Entropy>) -> Result<Option<Llm>> {
     let llm = &settings.llm;
     if llm.base_url.is_none() && llm.api_key.is_none() {
         return Ok(None);

@@ -1,4 +1,4 @@
-//! The program: reads the settings, serves until it is told to stop.
+//! The program: reads the settings, then serves until it is told to stop, or looks whether it could.
 
 use std::{
     io::{self, IsTerminal as _, Write as _},
@@ -8,8 +8,8 @@ use std::{
 
 use clap::Parser as _;
 use pr_summarizer::{
-    app::App,
-    config::{self, Cli, Environment, KeySource, LocalKey, Settings},
+    app::{App, doctor},
+    config::{self, Cli, Command, Environment, KeySource, LocalKey, Settings},
     domain::{Secret, SystemClock, SystemEntropy},
     telemetry,
 };
@@ -30,17 +30,26 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     telemetry::init(&settings.log);
-    match serve(settings) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("pr-summarizer: {error:?}");
-            ExitCode::FAILURE
-        }
-    }
+    let done = match cli.command() {
+        Command::Serve => serve(settings),
+        Command::Doctor => examine(&settings),
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("pr-summarizer: {error:?}");
+        ExitCode::FAILURE
+    })
 }
 
 #[tokio::main]
-async fn serve(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
+async fn examine(settings: &Settings) -> Result<ExitCode, Box<dyn std::error::Error>> {
+    let tell = |finding: &doctor::Finding| println!("{finding}");
+    let is_sound =
+        doctor::examine(settings, Arc::new(SystemClock), Arc::new(SystemEntropy), tell).await;
+    Ok(if is_sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+#[tokio::main]
+async fn serve(settings: Settings) -> Result<ExitCode, Box<dyn std::error::Error>> {
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
     }
@@ -56,7 +65,7 @@ async fn serve(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
         welcome(public.as_str(), local_key.as_ref())?;
     }
     app.serve(told_to_stop()).await;
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }
 
 /// What to tell a host, for the person at the terminal.

@@ -25,6 +25,10 @@ pub enum Command {
     /// Serve MCP over HTTP (what it does when nothing is said).
     #[default]
     Serve,
+    /// Try everything that the server needs (store, Scalekit, GitHub, LLM, its own address) and say
+    /// what is wrong: exits with 0 if nothing is, with 1 if something is, with 78 if the settings
+    /// are. What it makes at Scalekit it deletes again.
+    Doctor,
 }
 
 impl Cli {

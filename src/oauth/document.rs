@@ -249,7 +249,7 @@ impl Inner {
         let dispatch = Dispatch {
             retry: Retry::Never,
             cap: BodyCap::Whole(MAX_DOCUMENT_BYTES),
-            purpose: Purpose::ClientDocument,
+            purpose: Purpose::Elsewhere,
         };
         let answer = self.transport.send(request, dispatch, &Call::within(PATIENCE)).await.ok()?;
         let kind = answer.headers.get(CONTENT_TYPE)?.to_str().ok()?;

@@ -91,8 +91,8 @@ pub enum Purpose {
     Scalekit,
     /// The LLM.
     Llm,
-    /// A client's document about itself, at whatever server that client has.
-    ClientDocument,
+    /// Any other server, which says nothing of the next one: a client's own, for its document.
+    Elsewhere,
 }
 
 /// How much of a body is read, in bytes after decompression.
@@ -273,7 +273,7 @@ impl Lanes {
             Purpose::GitHub => &self.github,
             Purpose::Scalekit => &self.scalekit,
             Purpose::Llm => &self.llm,
-            Purpose::ClientDocument => &self.documents,
+            Purpose::Elsewhere => &self.documents,
         }
     }
 }

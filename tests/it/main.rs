@@ -15,6 +15,7 @@ mod fakes;
 mod attacks;
 mod chaos;
 mod corpus;
+mod doctor;
 mod documents;
 mod fakes_selftest;
 mod injection;

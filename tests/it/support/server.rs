@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    process::{ExitStatus, Stdio},
+    process::{ExitStatus, Output, Stdio},
     sync::Arc,
 };
 
@@ -139,6 +139,17 @@ impl Server {
         self.run_program().await;
     }
 
+    /// Runs the program beside the server, with its settings and these arguments, to its end.
+    pub async fn run(&self, arguments: &[&str]) -> Output {
+        self.command().args(arguments).output().await.unwrap()
+    }
+
+    fn command(&self) -> Command {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_pr-summarizer"));
+        program.env_clear().envs(&self.environment).current_dir(self.state.path());
+        program
+    }
+
     /// Tells the program to stop (SIGTERM).
     pub async fn tell_to_stop(&self) {
         let pid = self.pid().expect("the program runs").to_string();
@@ -169,14 +180,7 @@ impl Server {
     }
 
     async fn run_program(&mut self) {
-        let mut program = Command::new(env!("CARGO_BIN_EXE_pr-summarizer"))
-            .env_clear()
-            .envs(&self.environment)
-            .current_dir(self.state.path())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
+        let mut program = self.command().stderr(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
         let mut log = BufReader::new(program.stderr.take().unwrap()).lines();
         loop {
             let line = log.next_line().await.unwrap().expect("the program ended by itself");
