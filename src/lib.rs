@@ -53,7 +53,8 @@
 //! | `browser` | digest of a cookie → connections, who is signed in | 7 days | its end of time; signing out |
 //! | `deletion` | an account to be deleted at Scalekit | until Scalekit has deleted it | the sweeper |
 //! | `harmful-deletions` | that deleting once revoked too much | 30 days | its end of time |
-//! | `session` | SHA-256 of a session → principal, program's name | 12 hours idle, 7 days | DELETE, its end of time |
+//! | `session` | SHA-256 of a session → principal, program's name | 12 hours idle, 7 days | DELETE, its end of time, in `oauth` mode everything |
+//! | `session-list` | which sessions a person has (`oauth` mode) | 7 days after the last one was opened | its end of time, everything |
 //! | `handle` | SHA-256 of a handle → principal | 12 hours idle, 7 days | its end of time |
 //! | `claim` | SHA-256 of a request state that was used | 15 minutes | its end of time |
 //! | `machine` | the one principal of `single-user` mode | for ever | removing the store |

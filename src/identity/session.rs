@@ -4,10 +4,14 @@
 //! instance can serve it and a restart loses none. A client without sessions passes a connection
 //! handle. Both are bearer secrets of this machine and kept only as SHA-256.
 
+mod share;
+
 use std::sync::Arc;
 
 use chrono::Duration;
 use serde::{Deserialize, Serialize};
+
+pub use share::{MOST_OF_ONE_PERSON, SessionList};
 
 use super::principal::{ClientName, Principal, key};
 use crate::{
@@ -135,7 +139,7 @@ impl Sessions {
     }
 
     /// Opens a session for the program that sent `initialize`: the token's person's, where there is
-    /// a token.
+    /// a token. Of a person's [`MOST_OF_ONE_PERSON`] the longest idle ends for it.
     pub async fn open(
         &self,
         client: ClientName,
@@ -156,7 +160,11 @@ impl Sessions {
             }
         };
         let record = SessionRecord { principal, client, created_at: now, last_used_at: now };
-        self.store.insert(&self.key(&id.digest()), &record, now + IDLE).await?;
+        if self.mode == AuthMode::OAuth {
+            self.keep_listed(&id.digest(), &record).await?;
+        } else {
+            self.store.insert(&self.key(&id.digest()), &record, now + IDLE).await?;
+        }
         Ok(id)
     }
 
@@ -173,14 +181,19 @@ impl Sessions {
             return Ok(None);
         }
         let client = found.value.client.clone();
-        let id = self.touched(&key, found).await?;
-        Ok(Some(Principal { id, client }))
+        let is_idle = self.clock.now() - found.value.last_used_at >= TOUCH_EVERY;
+        let principal = self.touched(&key, found).await?;
+        if is_idle && self.mode == AuthMode::OAuth {
+            self.note_listed_use(&principal, &id.digest()).await?;
+        }
+        Ok(Some(Principal { id: principal, client }))
     }
 
     /// Ends a session; false if there was none, or it is somebody else's.
     pub async fn close(&self, id: &SessionId, token_of: Option<&PrincipalId>) -> Result<bool> {
-        if self.find(id, token_of).await?.is_none() {
-            return Ok(false);
+        let Some(principal) = self.find(id, token_of).await? else { return Ok(false) };
+        if self.mode == AuthMode::OAuth {
+            self.unlist(&principal.id, &id.digest()).await?;
         }
         self.store.remove::<SessionRecord>(&self.key(&id.digest())).await
     }

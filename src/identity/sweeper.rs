@@ -12,7 +12,7 @@ use super::{
     flow::{Ending, Flow, Phase, StateRecord},
     linking::AccountLinking,
     principal::PrincipalRecord,
-    session::{ClaimRecord, HandleRecord, MOST_SESSIONS, SessionRecord},
+    session::{ClaimRecord, HandleRecord, MOST_SESSIONS, SessionList, SessionRecord},
 };
 use crate::{
     domain::{Failure, FailureCode, failure::Result},
@@ -71,6 +71,7 @@ impl Sweeper {
         }
         store.purge::<StateRecord>(REMOVED_AT_ONCE).await?;
         store.purge::<SessionRecord>(REMOVED_AT_ONCE).await?;
+        store.purge::<SessionList>(REMOVED_AT_ONCE).await?;
         store.purge::<HandleRecord>(REMOVED_AT_ONCE).await?;
         store.purge::<ClaimRecord>(REMOVED_AT_ONCE).await?;
         store.purge::<PrincipalRecord>(REMOVED_AT_ONCE).await?;
@@ -173,5 +174,64 @@ impl Sweeper {
 fn carry_on(handled: Result<()>) {
     if let Err(failure) = handled {
         tracing::warn!(?failure, "a record was not cleaned up yet");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::{
+        domain::{
+            AuthMode, Clock as _, ManualClock, PrincipalId, Secret, SystemClock, SystemEntropy,
+        },
+        identity::{ClientName, Keyring, LinkingSettings, linking::Accounts},
+        upstream::{
+            github::GitHubTokenSettings,
+            transport::{Transport, TransportSettings},
+        },
+    };
+
+    /// On a memory store, with nobody to ask.
+    fn sweeper(clock: &ManualClock, mode: AuthMode) -> Sweeper {
+        let (clock, entropy) = (Arc::new(clock.clone()), Arc::new(SystemEntropy));
+        let nowhere: url::Url = "http://127.0.0.1:1".parse().unwrap();
+        let transport = Transport::new(TransportSettings::default(), entropy.clone()).unwrap();
+        let token = Secret::from("unused".to_owned());
+        let github =
+            GitHub::with_token(GitHubTokenSettings { api_url: nowhere.clone(), token }, transport);
+        Sweeper::new(AccountLinking::new(
+            LinkingSettings { mode, public_base_url: nowhere },
+            Accounts::Token(github),
+            Store::memory(clock.clone()),
+            Keyring::new(Secret::from("a secret of at least 32 bytes, or so".to_owned()), vec![]),
+            clock,
+            entropy,
+        ))
+    }
+
+    #[tokio::test]
+    async fn of_all_sessions_the_longest_idle_go() {
+        let clock = ManualClock::new(SystemClock.now());
+        let sweeper = sweeper(&clock, AuthMode::Session);
+        let (store, now) = (sweeper.linking.store(), clock.now());
+        let record = SessionRecord {
+            principal: PrincipalId::mint(&SystemEntropy),
+            client: ClientName::default(),
+            created_at: now,
+            last_used_at: now,
+        };
+        let over = 3;
+        for number in 0..MOST_SESSIONS + over {
+            let idle_until = now + chrono::Duration::seconds(1 + i64::try_from(number).unwrap());
+            store.insert(&number.to_string(), &record, idle_until).await.unwrap();
+        }
+        sweeper.sweep().await.unwrap();
+        assert_eq!(store.count::<SessionRecord>().await.unwrap(), MOST_SESSIONS);
+        for number in 0..=over {
+            let kept = store.get::<SessionRecord>(&number.to_string()).await.unwrap();
+            assert_eq!(kept.is_some(), number == over, "{number}");
+        }
     }
 }

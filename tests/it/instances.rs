@@ -202,7 +202,8 @@ async fn deleting_everything_leaves_no_record_of_the_person() {
         let answer = fleet.redis.ask(&format!("ZCARD prs:{{{kind}}}:by-expiry"));
         answer.trim_start_matches(':').lines().next().unwrap().parse::<u64>().unwrap()
     };
-    let about_them = ["person", "principal", "connection", "oauth-grant"];
+    let about_them =
+        ["person", "principal", "connection", "oauth-grant", "session", "session-list"];
     for kind in about_them {
         assert_eq!(kept(kind), 1, "{kind}");
     }

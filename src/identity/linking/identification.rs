@@ -119,6 +119,7 @@ impl AccountLinking {
         // First of all: an account that comes back in this moment finds that it is somebody new.
         self.inner.people.forget(person).await?;
         self.disconnect_principal(&person.principal).await?;
+        self.inner.sessions.end_all(&person.principal).await?;
         self.remove_principal(&person.principal).await
     }
 }

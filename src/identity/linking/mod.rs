@@ -35,6 +35,7 @@ use super::{
     keyring::Keyring,
     person::People,
     principal::{ClientName, Principal, PrincipalRecord},
+    session::Sessions,
 };
 use crate::{
     domain::{
@@ -130,6 +131,7 @@ struct Inner {
     store: Store,
     keyring: Keyring,
     people: People,
+    sessions: Sessions,
     trips: OpenTrips,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
@@ -159,10 +161,16 @@ impl AccountLinking {
     ) -> Self {
         Self {
             inner: Arc::new(Inner {
-                settings,
                 accounts,
                 token_account: OnceCell::new(),
                 people: People::new(store.clone(), entropy.clone()),
+                sessions: Sessions::new(
+                    store.clone(),
+                    settings.mode,
+                    clock.clone(),
+                    entropy.clone(),
+                ),
+                settings,
                 trips: OpenTrips::new(TripLimits::default()),
                 store,
                 keyring,

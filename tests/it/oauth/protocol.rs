@@ -1,14 +1,15 @@
 //! What the standards say about codes, tokens and challenges.
 
 use reqwest::header;
+use serde_json::json;
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
     net::TcpStream,
 };
 use url::Url;
 
-use super::{Member, OAuthClient, member, start};
-use crate::fakes::Browser;
+use super::{Member, OAuthClient, login, member, start};
+use crate::{fakes::Browser, support::Agent};
 
 /// RFC 7009: a client gives back what it has.
 #[tokio::test]
@@ -24,6 +25,27 @@ async fn a_client_revokes_its_own_tokens() {
     assert!(!client.is_admitted(&tokens.access).await);
     let unknown = [("token", "unknown"), ("client_id", client.id.as_str())];
     assert_eq!(client.post("revocation_endpoint", &unknown).await.status(), 200);
+}
+
+/// A person's sessions are bounded by ending the longest idle, never by refusing a new one.
+#[tokio::test]
+async fn the_sixty_fifth_session_of_a_person_ends_the_longest_idle() {
+    let server = start().await;
+    let Member { client, tokens, agent: first, .. } = member(&server, "octocat").await;
+    let stranger = member(&server, "mira-holm").await;
+    let second = client.agent(&tokens).await;
+    server.clock.advance(chrono::Duration::minutes(11));
+    assert_eq!(login(&first).await.as_deref(), Some("octocat"));
+    let mut newest = None;
+    for _ in 0..63 {
+        newest = Some(client.agent(&tokens).await);
+    }
+    let ping = json!({ "jsonrpc": "2.0", "id": 1, "method": "ping" });
+    let status = async |agent: &Agent| agent.send(ping.clone()).await.status().as_u16();
+    assert_eq!(status(&second).await, 404);
+    for agent in [&first, &newest.unwrap(), &stranger.agent] {
+        assert_eq!(status(agent).await, 200);
+    }
 }
 
 /// Hosts that send no `resource` mean ours; the root form and a trailing slash too.
