@@ -130,4 +130,29 @@ mod tests {
             (503, Some(Duration::from_secs(3)))
         );
     }
+    #[test]
+    fn a_broken_store_is_told_as_a_passing_trouble() {
+        for (code, wire, status) in [
+            (FailureCode::TooManyRequests, "temporarily_unavailable", 503),
+            (FailureCode::StoreUnavailable, "temporarily_unavailable", 503),
+            (FailureCode::Internal, "server_error", 500),
+        ] {
+            let error = OAuthError::from(Failure::new(code, "x"));
+            assert_eq!((error.code.slug(), error.code.http_status()), (wire, status), "{code:?}");
+            assert!(error.failure.is_some() && error.retry_after().is_none());
+            assert!(error.to_json().starts_with(&format!("{{\"error\":\"{wire}\",")));
+        }
+        let busy = OAuthError::from(Failure::new(FailureCode::TooManyRequests, "x"));
+        let failed = OAuthError::from(Failure::new(FailureCode::Internal, "x"));
+        assert_ne!(busy.description, failed.description);
+    }
+
+    /// RFC 6749 section 5.2: `%x20-21 / %x23-5B / %x5D-7E`.
+    #[test]
+    fn a_description_is_printable_without_quotes() {
+        for byte in 0..=u8::MAX {
+            let fine = matches!(byte, 0x20..=0x21 | 0x23..=0x5b | 0x5d..=0x7e);
+            assert_eq!(is_description(byte), fine, "{byte:#x}");
+        }
+    }
 }

@@ -183,6 +183,8 @@ mod tests {
     fn the_documents_agree_with_each_other() {
         let (server, resource) = (endpoints().server_metadata(), endpoints().resource_metadata());
         assert_eq!(server["issuer"], "https://prs.example");
+        assert_eq!(endpoints().issuer(), "https://prs.example");
+        assert_eq!(endpoints().resource(), "https://prs.example/mcp");
         assert_eq!(resource["authorization_servers"][0], server["issuer"]);
         assert_eq!(resource["resource"], "https://prs.example/mcp");
         assert_eq!(server["code_challenge_methods_supported"], json!(["S256"]));
@@ -211,6 +213,9 @@ mod tests {
             "https://prs.example.evil.example/mcp",
             "https://evil.example/mcp",
             "https://x@prs.example/mcp",
+            "https://:x@prs.example/mcp",
+            "https://prs.example/mcp\u{7f}",
+            "https://prs.example/\u{e9}/../mcp",
             "https://prs.example/mcp?x",
             "https://prs.example/mcp#x",
             "https://prs.example/other",
@@ -236,12 +241,14 @@ mod tests {
         );
         let invalid = endpoints().challenge(&Unauthorized::Invalid);
         assert!(invalid.starts_with("Bearer error=\"invalid_token\", "), "{invalid}");
+        let twice = endpoints().challenge(&Unauthorized::Malformed);
+        assert!(twice.starts_with("Bearer error=\"invalid_request\", "), "{twice}");
     }
 
     #[test]
     fn scopes_are_granted_by_name() {
         for fine in
-            [None, Some("pull_requests"), Some("openid pull_requests"), Some("offline_access")]
+            [None, Some("pull_requests"), Some("openid pull_requests ~!"), Some("offline_access")]
         {
             assert_eq!(Scope::requested(fine).unwrap(), Scope::PullRequests);
         }
@@ -251,6 +258,11 @@ mod tests {
             "PULL_REQUESTS",
             "pull_requests\u{e9}",
             "pull_requests\"",
+            "pull_requests \"",
+            "pull_requests \\",
+            "pull_requests \u{1f}",
+            "pull_requests\tx",
+            "pull_requests \u{7f}",
             " ",
         ] {
             assert_eq!(

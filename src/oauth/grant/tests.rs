@@ -238,7 +238,64 @@ async fn a_person_ends_only_their_own_grants() {
     assert!(world.is_empty().await);
     assert!(world.access(&other_tokens.access_token).await.is_ok());
     assert_eq!(GrantId::parse(others.as_str()), Some(others.clone()));
-    assert_eq!(GrantId::parse("../../etc"), None);
+}
+
+#[test]
+fn a_grants_name_is_64_hexadecimal_digits_in_lower_case() {
+    let digits = "0123456789abcdef".repeat(4);
+    assert_eq!(GrantId::parse(&digits).unwrap().as_str(), digits);
+    let with = |last: &str| format!("{}{last}", &digits[..63]);
+    for bad in [
+        "",
+        "../../etc",
+        &digits[..63],
+        &with("ff"),
+        &with("/"),
+        &with(":"),
+        &with("`"),
+        &with("g"),
+        &with("F"),
+    ] {
+        assert_eq!(GrantId::parse(bad), None, "{bad}");
+    }
+}
+
+/// When the record of who has which grants ends, in days from the first grant.
+#[tokio::test]
+async fn a_person_is_kept_for_30_days_after_the_last_grant_could_end() {
+    let world = world();
+    let start = world.clock.now();
+    let kept = async || {
+        let key = world.person.principal.digest();
+        let found = world.grants.store.get::<PersonGrants>(&key).await.unwrap().unwrap();
+        (found.expires_at - start).num_days()
+    };
+    world.grants.remember(&world.person).await.unwrap();
+    assert_eq!(kept().await, 30);
+    let (first, tokens) = world.open().await;
+    assert_eq!(kept().await, 60);
+    // A refresh prolongs the grant; less than a day is not worth a write.
+    world.clock.advance(Duration::hours(23));
+    let tokens = world.refresh(&refresh_of(&tokens)).await.unwrap();
+    assert_eq!(kept().await, 60);
+    world.clock.advance(Duration::hours(1));
+    let tokens = world.refresh(&refresh_of(&tokens)).await.unwrap();
+    assert_eq!(kept().await, 61);
+    // To be here again does not shorten it, and neither does one grant of two that ends.
+    world.grants.remember(&world.person).await.unwrap();
+    assert_eq!(kept().await, 61);
+    let (second, _) = world.open().await;
+    world.grants.end(&first).await.unwrap();
+    assert!(world.refresh(&refresh_of(&tokens)).await.is_err());
+    assert_eq!(kept().await, 61);
+    // Without any grant it counts from now on.
+    world.clock.advance(Duration::days(5));
+    world.grants.end(&second).await.unwrap();
+    assert_eq!(kept().await, 36);
+    world.open().await;
+    world.clock.advance(Duration::days(1));
+    assert_eq!(world.grants.revoke_all(&world.person.principal).await.unwrap(), 1);
+    assert_eq!(kept().await, 37);
 }
 
 #[tokio::test]

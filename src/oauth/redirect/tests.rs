@@ -117,7 +117,8 @@ fn no_trick_is_admitted() {
         assert_eq!(policy().admit(trick), None, "{trick:?}");
     }
     let long = format!("http://127.0.0.1/{}", "a".repeat(MAX_URI_BYTES));
-    assert_eq!(policy().admit(&long), None);
+    assert_eq!(policy().admit(&long[..=MAX_URI_BYTES]), None);
+    assert!(policy().admit(&long[..MAX_URI_BYTES]).is_some());
 }
 
 #[test]
@@ -163,6 +164,23 @@ fn our_own_listener_is_never_a_client() {
     assert_eq!(own.choose(&registered, Some("http://localhost:3000/cb")), None);
     assert!(own.choose(&registered, Some("http://localhost:3001/cb")).is_some());
     assert_eq!(policy_at("http://localhost").admit("http://127.0.0.1/cb"), None);
+    for base in [
+        "http://localhost:3000",
+        "http://app.localhost:3000",
+        "http://127.0.0.2:3000",
+        "http://0.0.0.0:3000",
+        "http://[::1]:3000",
+        "http://[::]:3000",
+    ] {
+        for (uri, is_own) in
+            [("http://127.0.0.1:3000/cb", true), ("http://127.0.0.1:3001/cb", false)]
+        {
+            assert_eq!(policy_at(base).admit(uri).is_none(), is_own, "{base} {uri}");
+        }
+    }
+    for base in ["http://prs.example:3000", "http://10.0.0.1:3000", "http://[2606:4700::1]:3000"] {
+        assert!(policy_at(base).admit("http://127.0.0.1:3000/cb").is_some(), "{base}");
+    }
     // Elsewhere that port is the person's own.
     assert!(policy().admit("http://127.0.0.1:3000/cb").is_some());
 }
