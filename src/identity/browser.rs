@@ -117,7 +117,14 @@ mod tests {
     fn what_was_set_is_read_back() {
         let cookie = BrowserCookie::mint(&SystemEntropy);
         let header = cookie.to_set_cookie(&name());
-        for attribute in ["__Host-prs-browser=", "HttpOnly", "SameSite=Lax", "Secure", "Path=/"] {
+        for attribute in [
+            "__Host-prs-browser=",
+            "HttpOnly",
+            "SameSite=Lax",
+            "Secure",
+            "Path=/",
+            "Max-Age=604800",
+        ] {
             assert!(header.contains(attribute), "{header}");
         }
         assert!(!header.contains("Domain"), "{header}");
@@ -140,8 +147,38 @@ mod tests {
 
     #[test]
     fn an_implausible_value_is_no_cookie() {
-        let sent = "__Host-prs-browser=short";
-        assert!(BrowserCookie::from_headers([sent].into_iter(), &name()).unwrap().is_none());
+        let read = |value: &str| {
+            let sent = format!("__Host-prs-browser={value}");
+            BrowserCookie::from_headers([sent.as_str()].into_iter(), &name()).unwrap().is_some()
+        };
+        let whole = format!("-_{}", "aZ9".repeat(14))[..LENGTH].to_owned();
+        assert!(read(&whole));
+        for value in ["short", &whole[1..], &format!("{whole}a"), &format!("{}.", &whole[1..])] {
+            assert!(!read(value), "{value}");
+        }
+    }
+
+    #[test]
+    fn another_cookie_is_not_ours() {
+        let value = "a".repeat(LENGTH);
+        for other in ["prs-browser-3000", "__host-prs-browser", "x__Host-prs-browser"] {
+            let sent = format!("{other}={value}");
+            assert!(
+                BrowserCookie::from_headers([sent.as_str()].into_iter(), &name())
+                    .unwrap()
+                    .is_none()
+            );
+        }
+    }
+
+    #[test]
+    fn a_browser_is_kept_under_its_cookies_digest() {
+        let (one, other) =
+            (BrowserCookie::mint(&SystemEntropy), BrowserCookie::mint(&SystemEntropy));
+        assert_eq!(one.digest(), sha256_hex(one.bytes()));
+        assert_ne!(one.digest(), other.digest());
+        assert_eq!((one.digest().len(), one.bytes().len()), (64, LENGTH));
+        assert!(!format!("{one:?}").contains(std::str::from_utf8(one.bytes()).unwrap()));
     }
 
     #[test]
@@ -151,5 +188,17 @@ mod tests {
         assert_eq!(safari.0, "prs-browser-3000");
         let https = Url::parse("https://prs.example").unwrap();
         assert_eq!(CookieName::choose(&https, "Version/19 Safari/620").0, "__Host-prs-browser");
+        for other in [
+            "Chrome/1 Safari/1",
+            "Chromium/1 Safari/1",
+            "HeadlessChrome/1 Safari/1",
+            "Firefox/1",
+            "",
+        ] {
+            assert_eq!(CookieName::choose(&url, other).0, "__Host-prs-browser", "{other}");
+        }
+        // Without the prefix it could not be set with `Secure` on plain http.
+        let header = BrowserCookie::mint(&SystemEntropy).to_set_cookie(&safari);
+        assert!(!header.contains("Secure") && header.contains("HttpOnly"), "{header}");
     }
 }

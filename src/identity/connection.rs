@@ -138,3 +138,89 @@ impl HarmfulDeletions {
 impl Record for HarmfulDeletions {
     const KIND: &'static str = "harmful-deletions";
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Clock as _, SystemClock, SystemEntropy};
+
+    #[test]
+    fn a_deletion_is_tried_again_after_ten_seconds_doubling_to_an_hour() {
+        let rows = [
+            (0, 10),
+            (1, 20),
+            (2, 40),
+            (3, 80),
+            (4, 160),
+            (5, 320),
+            (6, 640),
+            (7, 1280),
+            (8, 2560),
+            (9, 3600),
+            (10, 3600),
+            (u32::MAX, 3600),
+        ];
+        for (attempts, seconds) in rows {
+            let deletion = DeletionRecord { attempts, ..DeletionRecord::of(&user()) };
+            assert_eq!(deletion.backoff(), Duration::seconds(seconds), "{attempts}");
+        }
+    }
+
+    #[test]
+    fn only_a_superseded_account_has_a_successor() {
+        let (old, new) = (user(), user());
+        let (alone, superseded) =
+            (DeletionRecord::of(&old), DeletionRecord::superseded(&old, &new));
+        assert_eq!((alone.user, alone.successor, alone.attempts), (old.clone(), None, 0));
+        assert_eq!((superseded.user, superseded.successor), (old, Some(new)));
+    }
+
+    #[test]
+    fn a_connection_lists_each_principal_once_and_the_newest_of_too_many() {
+        let principals: Vec<_> = (0..=ConnectionRecord::MOST_PRINCIPALS)
+            .map(|_| PrincipalId::mint(&SystemEntropy))
+            .collect();
+        let now = SystemClock.now();
+        let mut connection = ConnectionRecord {
+            user: user(),
+            account: GitHubAccount { id: 1, login: "octocat".to_owned() },
+            verified: true,
+            connected_at: now,
+            principals: Vec::new(),
+            needs_reauthorization: false,
+            last_used_at: now,
+        };
+        let most = ConnectionRecord::MOST_PRINCIPALS;
+        for principal in principals[..most].iter().chain(&principals[..most]) {
+            connection.add_principal(principal);
+        }
+        assert_eq!(connection.principals, principals[..most]);
+        connection.add_principal(&principals[most]);
+        assert_eq!(connection.principals, principals[1..]);
+    }
+
+    #[test]
+    fn a_browser_remembers_its_newest_connections() {
+        let users: Vec<_> = (0..=BrowserRecord::MOST).map(|_| user()).collect();
+        let mut browser = BrowserRecord::default();
+        for user in users[..BrowserRecord::MOST].iter().chain([&users[0]]) {
+            browser.add(user);
+        }
+        let again = [&users[1..BrowserRecord::MOST], &users[..1]].concat();
+        assert_eq!(browser.connections, again);
+        browser.add(&users[BrowserRecord::MOST]);
+        assert_eq!(browser.connections.len(), BrowserRecord::MOST);
+        assert_eq!(browser.connections[..3], again[1..4]);
+    }
+
+    #[test]
+    fn an_unused_connection_is_kept_as_its_mode_says() {
+        let days = |mode| ConnectionRecord::retention(mode).num_days();
+        assert_eq!(days(AuthMode::Session), 1);
+        assert_eq!((days(AuthMode::SingleUser), days(AuthMode::OAuth)), (365, 365));
+    }
+
+    fn user() -> UserId {
+        UserId::mint(&SystemEntropy)
+    }
+}

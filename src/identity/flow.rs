@@ -211,3 +211,80 @@ pub struct StateRecord {
 impl Record for StateRecord {
     const KIND: &'static str = "state";
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Clock as _, SystemClock, SystemEntropy};
+
+    const OTHER: fn() -> Ending = || Ending::OtherAccount { login: "hubot".to_owned() };
+
+    #[test]
+    fn every_ending_has_its_own_words() {
+        let rows = [
+            (
+                Ending::OtherBrowser,
+                "other_browser",
+                FailureCode::BrowserMismatch,
+                "another browser",
+            ),
+            (Ending::Declined, "declined", FailureCode::AuthorizationDeclined, "declined"),
+            (
+                Ending::Refused,
+                "refused",
+                FailureCode::BrowserMismatch,
+                "not made for this connection",
+            ),
+            (Ending::Expired, "expired", FailureCode::AuthorizationExpired, "15 minutes"),
+            (OTHER(), "other_account", FailureCode::AccountMismatch, "@hubot"),
+            (
+                Ending::Unverified,
+                "unverified",
+                FailureCode::UnverifiedConnection,
+                "users-only mode",
+            ),
+            (Ending::Superseded, "superseded", FailureCode::AuthorizationExpired, "newer link"),
+        ];
+        for (ending, slug, code, says) in rows {
+            assert_eq!((ending.slug(), ending.failure()), (slug, code));
+            assert!(ending.sentence().contains(says), "{slug}: {}", ending.sentence());
+        }
+        assert!(!OTHER().slug().contains("hubot"));
+    }
+
+    #[test]
+    fn a_flow_may_have_an_account_once_its_button_was_pressed() {
+        let (user, account) =
+            (UserId::mint(&SystemEntropy), GitHubAccount { id: 1, login: "octocat".to_owned() });
+        let verifying = Phase::Verifying { binding: None, auth_request: None, browser: None };
+        let done =
+            Phase::Done { binding: None, auth_request: None, connection: user.clone(), account };
+        let rows = [
+            (Phase::Created, false),
+            (Phase::Consenting { binding: String::new(), presses: 1 }, true),
+            (verifying, true),
+            (done, true),
+            (Phase::Burned(Ending::Declined), true),
+        ];
+        for (phase, may_have) in rows {
+            let flow = Flow {
+                id: FlowId::mint(&SystemEntropy),
+                principal: None,
+                purpose: FlowPurpose::Link,
+                user: user.clone(),
+                client: ClientName::default(),
+                created_at: SystemClock.now(),
+                phase,
+            };
+            assert_eq!(flow.may_have_account(), may_have, "{:?}", flow.phase);
+        }
+    }
+
+    #[test]
+    fn the_log_never_shows_what_goes_on() {
+        let purpose = FlowPurpose::Identify { continuation: "state=canary".to_owned() };
+        assert_eq!(format!("{purpose:?}"), "Identify");
+        assert_eq!(format!("{:?}", FlowPurpose::Repair { github_id: 7 }), "Repair");
+        assert_eq!(format!("{:?}", FlowPurpose::Link), "Link");
+    }
+}

@@ -137,6 +137,11 @@ mod tests {
         let by_both = both.sign(Purpose::Csrf, &[b"x"]);
         assert!(both.verify(Purpose::Csrf, &[b"x"], &by_old));
         assert!(!old.verify(Purpose::Csrf, &[b"x"], &by_both));
-        assert_eq!(both.derived(Purpose::RequestState).len(), 2);
+        let derived = both.derived(Purpose::RequestState);
+        assert_eq!(derived.len(), 2);
+        assert_eq!(derived[1], old.derived(Purpose::RequestState)[0]);
+        assert_ne!(derived[0], derived[1]);
+        assert!(derived.iter().all(|(name, _)| name.len() == 16));
+        assert_ne!(derived[0].1, both.derived(Purpose::StoredValue)[0].1);
     }
 }

@@ -78,3 +78,24 @@ impl Record for PrincipalRecord {
 pub fn key(mode: AuthMode, id: &str) -> String {
     format!("{}/{id}", mode.slug())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_a_claim_cut_and_cleaned() {
+        assert_eq!(ClientName::claimed("Claude\u{202e} Code\n").get(), Some("Claude Code"));
+        assert_eq!(ClientName::claimed("\u{200b}\t").get(), None);
+        assert_eq!(ClientName::default().get(), None);
+        let long = ClientName::claimed(&"a".repeat(10_000));
+        assert_eq!(long.get().map(|name| name.chars().count()), Some(ClientName::LONGEST));
+    }
+
+    #[test]
+    fn a_key_says_which_mode_it_is_of() {
+        let modes = [AuthMode::Session, AuthMode::SingleUser, AuthMode::OAuth];
+        let keys = modes.map(|mode| key(mode, "x"));
+        assert_eq!(keys, ["session/x", "single-user/x", "oauth/x"]);
+    }
+}

@@ -271,3 +271,6 @@ impl Sessions {
         key(self.mode, digest)
     }
 }
+
+#[cfg(test)]
+mod tests;
