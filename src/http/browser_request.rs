@@ -85,3 +85,74 @@ pub(super) fn parameter(encoded: &[u8], name: &str) -> Result<Option<String>> {
     }
     Ok(first.map(std::borrow::Cow::into_owned))
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::http::{HeaderName, HeaderValue};
+
+    use super::*;
+
+    fn headers(sent: &[(&'static str, &'static str)]) -> HeaderMap {
+        let pair =
+            |&(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value));
+        sent.iter().map(pair).collect()
+    }
+
+    type Row = (&'static [(&'static str, &'static str)], bool);
+
+    #[test]
+    fn a_form_comes_from_a_page_of_ours() {
+        let rows: [Row; 12] = [
+            (&[("sec-fetch-site", "same-origin")], true),
+            (&[("sec-fetch-site", "same-origin"), ("origin", "null")], true),
+            (&[("origin", "https://prs.example")], true),
+            (&[("sec-fetch-site", "cross-site")], false),
+            (&[("sec-fetch-site", "same-site")], false),
+            (&[("sec-fetch-site", "none")], false),
+            (&[("sec-fetch-site", "cross-site"), ("origin", "https://prs.example")], false),
+            (&[("origin", "https://evil.example")], false),
+            (&[("origin", "http://prs.example")], false),
+            (&[("origin", "https://prs.example:8443")], false),
+            (&[("origin", "null")], false),
+            (&[], false),
+        ];
+        let own = Url::parse("https://prs.example").unwrap();
+        for (sent, admitted) in rows {
+            let verdict = admit_form(&headers(sent), &own);
+            assert_eq!(verdict.is_ok(), admitted, "{sent:?}");
+            assert!(verdict.err().is_none_or(|failure| failure.code == FailureCode::Forbidden));
+        }
+    }
+
+    #[test]
+    fn a_person_opens_a_page_in_a_tab_of_its_own() {
+        let rows: [Row; 13] = [
+            (&[], true),
+            (&[("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")], true),
+            (&[("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate")], true),
+            (&[("sec-purpose", "other"), ("purpose", "")], true),
+            (&[("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "iframe")], false),
+            (&[("sec-fetch-mode", "no-cors"), ("sec-fetch-dest", "document")], false),
+            (&[("sec-fetch-mode", "cors")], false),
+            (&[("sec-fetch-dest", "image")], false),
+            (&[("sec-purpose", "prefetch")], false),
+            (&[("sec-purpose", "prefetch;prerender")], false),
+            (&[("purpose", "prefetch")], false),
+            (&[("x-purpose", "preview")], false),
+            (&[("x-moz", "prefetch"), ("sec-fetch-mode", "navigate")], false),
+        ];
+        for (sent, admitted) in rows {
+            assert_eq!(admit_navigation(&headers(sent)).is_ok(), admitted, "{sent:?}");
+        }
+    }
+
+    #[test]
+    fn a_parameter_is_sent_once() {
+        let read = |encoded: &str, name| parameter(encoded.as_bytes(), name).map_err(|f| f.code);
+        assert_eq!(read("a=1&state=x%20y&b=2", "state"), Ok(Some("x y".to_owned())));
+        assert_eq!(read("state=", "state"), Ok(Some(String::new())));
+        assert_eq!(read("states=x&State=y", "state"), Ok(None));
+        assert_eq!(read("state=x&state=x", "state"), Err(FailureCode::InvalidArguments));
+        assert_eq!(read("state=x&st%61te=y", "state"), Err(FailureCode::InvalidArguments));
+    }
+}

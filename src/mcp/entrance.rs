@@ -147,4 +147,22 @@ mod tests {
         assert!(!sent("Basic the-local-key"));
         assert!(!carries(&HeaderMap::new(), &key));
     }
+
+    #[tokio::test]
+    async fn whoever_lacks_the_key_is_told_so() {
+        let entrance = Entrance::LocalKey(Secret::from("the-local-key".to_owned()));
+        let mut headers = HeaderMap::new();
+        let refused = entrance.admit(&headers).await.unwrap_err();
+        assert_eq!(refused.status(), StatusCode::UNAUTHORIZED);
+        assert_eq!(refused.headers()[header::WWW_AUTHENTICATE], "Bearer");
+        headers.insert(header::AUTHORIZATION, HeaderValue::from_static("Bearer another-key"));
+        assert!(entrance.admit(&headers).await.is_err());
+        headers.insert(header::AUTHORIZATION, HeaderValue::from_static("Bearer the-local-key"));
+        let admitted = entrance.admit(&headers).await.unwrap();
+        assert!(matches!(admitted, Admitted::Anybody));
+        assert!(admitted.person().is_none() && admitted.grant().is_none());
+        assert!(entrance.still_admits(None).await.unwrap());
+        assert!(Entrance::Open.admit(&HeaderMap::new()).await.is_ok());
+        assert!(Entrance::Open.still_admits(None).await.unwrap());
+    }
 }

@@ -49,6 +49,8 @@ fn hosts() {
         ("[::ffff:127.0.0.1]", false),
         ("evil.example", false),
         ("localhost:evil", false),
+        ("127.0.0.1:", true),
+        ("localhost:80:80", false),
         ("user@localhost", false),
         ("", false),
     ];
@@ -60,13 +62,26 @@ fn hosts() {
     assert!(loopback().admit(&request("/mcp", &two)).is_err());
     let absolute = request("http://evil.example/mcp", &[("host", "localhost")]);
     assert!(loopback().admit(&absolute).is_err());
-    assert!(loopback().admit(&request("/healthz", &[("host", "10.0.0.7")])).is_ok());
+    let same = request("http://localhost:3000/mcp", &[("host", "localhost")]);
+    assert!(loopback().admit(&same).is_ok());
+    for (path, admitted) in [("/healthz", true), ("/readyz", true), ("/", false), ("/mcp", false)] {
+        let verdict = loopback().admit(&request(path, &[("host", "10.0.0.7")]));
+        assert_eq!(verdict.is_ok(), admitted, "{path}");
+    }
+    // A name of one's own for this computer is as good as the three.
+    let named = Guard::loopback(Url::parse("http://prs.localhost:3000").unwrap(), Vec::new());
+    for (host, admitted) in
+        [("PRS.localhost:3000", true), ("localhost", true), ("x.localhost", false)]
+    {
+        assert_eq!(named.admit(&request("/", &[("host", host)])).is_ok(), admitted, "{host}");
+    }
 }
 
 #[test]
 fn origins() {
-    let rows: [(&[(&str, &str)], bool); 7] = [
+    let rows: [(&[(&str, &str)], bool); 8] = [
         (&[], true),
+        (&[("sec-fetch-site", "none")], true),
         (&[("origin", "http://127.0.0.1:3000")], true),
         (&[("origin", "http://good.example"), ("sec-fetch-site", "cross-site")], true),
         (&[("origin", "http://evil.example")], false),
@@ -89,6 +104,10 @@ fn proxies() {
     let mut old = request("/mcp", &[("host", "127.0.0.1")]);
     *old.version_mut() = Version::HTTP_10;
     assert!(loopback().admit(&old).is_err());
+    // A person's own old tool may still read a page.
+    let mut old = request("/connect/x", &[("host", "127.0.0.1")]);
+    *old.version_mut() = Version::HTTP_10;
+    assert!(loopback().admit(&old).is_ok());
 }
 
 #[test]
@@ -96,7 +115,38 @@ fn pages_live_under_one_name() {
     let other = loopback().canonical(&request("/connect/x?a=b", &[("host", "localhost:3000")]));
     assert_eq!(other.unwrap().as_str(), "http://127.0.0.1:3000/connect/x?a=b");
     assert!(loopback().canonical(&request("/connect/x", &[("host", "127.0.0.1:9")])).is_none());
-    assert!(loopback().canonical(&request("/mcp", &[("host", "localhost")])).is_none());
+    for path in ["/mcp", "/healthz", "/readyz"] {
+        assert!(loopback().canonical(&request(path, &[("host", "localhost")])).is_none(), "{path}");
+    }
+    let mut form = request("/connect/x", &[("host", "localhost")]);
+    *form.method_mut() = Method::POST;
+    assert!(loopback().canonical(&form).is_none());
+    let named = Guard::loopback(Url::parse("http://localhost:3000").unwrap(), Vec::new());
+    assert!(named.canonical(&request("/", &[("host", "LOCALHOST:3000")])).is_none());
+    for other in ["prs.localhost", "127.0.0.1", "[::1]"] {
+        let moved = named.canonical(&request("/", &[("host", other)]));
+        assert_eq!(moved.unwrap().as_str(), "http://localhost:3000/", "{other}");
+    }
+}
+
+/// By way of the whole middleware: who is refused, sent elsewhere, or served.
+#[tokio::test]
+async fn the_guard_stands_before_the_routes() {
+    let mut router = Router::new()
+        .fallback(|| async { "fine" })
+        .layer(middleware::from_fn_with_state(loopback(), stand));
+    for (path, host, status) in [
+        ("/", "127.0.0.1:3000", StatusCode::OK),
+        ("/", "localhost:3000", StatusCode::TEMPORARY_REDIRECT),
+        ("/mcp", "localhost:3000", StatusCode::OK),
+        ("/healthz", "10.0.0.7", StatusCode::OK),
+        ("/", "10.0.0.7", StatusCode::FORBIDDEN),
+    ] {
+        let answer = router.call(request(path, &[("host", host)])).await.unwrap();
+        assert_eq!(answer.status(), status, "{path} {host}");
+        assert_eq!(answer.headers()["content-security-policy"], CONTENT_SECURITY_POLICY.as_str());
+        assert_eq!(answer.headers()["x-frame-options"], "DENY");
+    }
 }
 
 /// The public origin, a host, and whether it is that origin's.
