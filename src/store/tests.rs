@@ -131,6 +131,7 @@ on_every_backend! {
     an_expired_record_reads_as_absent
     a_sweeper_sees_what_has_expired
     purges_in_small_steps
+    removes_many_in_order
     evicts_what_expires_first
     kinds_do_not_meet
     update_writes_or_leaves
@@ -246,6 +247,25 @@ async fn purges_in_small_steps(subject: Subject) {
     assert_eq!(store.purge::<Note>(2).await.unwrap(), 1);
     assert_eq!(store.purge::<Note>(2).await.unwrap(), 0);
     assert_eq!(store.count::<Note>().await.unwrap(), 1);
+}
+
+/// More than a backend takes in one step.
+async fn removes_many_in_order(subject: Subject) {
+    let store = &subject.store;
+    for n in 0..1_100 {
+        subject.keep(&format!("old-{n:04}"), 1).await;
+    }
+    for n in 0..1_100 {
+        subject.keep(&format!("new-{n:04}"), 3).await;
+    }
+    subject.clock.advance(Duration::minutes(1));
+    assert_eq!(store.purge::<Note>(1_050).await.unwrap(), 1_050);
+    assert_eq!(store.purge::<Note>(1_050).await.unwrap(), 50);
+    let evicted = store.evict::<Note>(10, 1_050).await.unwrap();
+    assert_eq!(evicted.len(), 1_050);
+    assert!(keys(&evicted).is_sorted());
+    assert_eq!(store.evict::<Note>(10, 1_050).await.unwrap().len(), 40);
+    assert_eq!(store.count::<Note>().await.unwrap(), 10);
 }
 
 async fn evicts_what_expires_first(subject: Subject) {

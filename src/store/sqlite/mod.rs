@@ -15,6 +15,9 @@ use crate::domain::failure::Result;
 mod file;
 mod worker;
 
+/// How many records go in one transaction, so that nobody's write waits long for it.
+const STEP: usize = 500;
+
 /// A handle on the connections and their thread.
 #[derive(Debug)]
 pub(super) struct Sqlite(Worker);
@@ -133,6 +136,53 @@ impl Backend for Sqlite {
     }
 
     async fn purge(&self, kind: &'static str, now: i64, limit: usize) -> Result<usize> {
+        let mut removed = 0;
+        while removed < limit {
+            let step = STEP.min(limit - removed);
+            let taken = self.purge_step(kind, now, step).await?;
+            removed += taken;
+            if taken < step {
+                break;
+            }
+        }
+        Ok(removed)
+    }
+    async fn count(&self, kind: &'static str, now: i64) -> Result<u64> {
+        let count = move |connection: &Connection| live(connection, kind, now);
+        Ok(self.0.run(Access::Read, count).await?.unsigned_abs())
+    }
+
+    async fn evict(
+        &self,
+        kind: &'static str,
+        keep: u64,
+        limit: usize,
+        now: i64,
+    ) -> Result<Vec<(String, Row)>> {
+        let mut removed = Vec::new();
+        while removed.len() < limit {
+            let step = STEP.min(limit - removed.len());
+            let taken = self.evict_step(kind, keep, step, now).await?;
+            let is_last = taken.len() < step;
+            removed.extend(taken);
+            if is_last {
+                break;
+            }
+        }
+        Ok(removed)
+    }
+
+    async fn ping(&self) -> Result<()> {
+        // A write, because a full or read-only disk still reads well.
+        let touch = |connection: &Connection| {
+            connection.prepare_cached("UPDATE sequence SET last = last + 1")?.execute([])
+        };
+        self.0.run(Access::Write, touch).await.map(drop)
+    }
+}
+
+impl Sqlite {
+    async fn purge_step(&self, kind: &'static str, now: i64, limit: usize) -> Result<usize> {
         let delete = move |connection: &Connection| {
             connection
                 .prepare_cached(
@@ -145,12 +195,7 @@ impl Backend for Sqlite {
         self.0.run(Access::Write, delete).await
     }
 
-    async fn count(&self, kind: &'static str, now: i64) -> Result<u64> {
-        let count = move |connection: &Connection| live(connection, kind, now);
-        Ok(self.0.run(Access::Read, count).await?.unsigned_abs())
-    }
-
-    async fn evict(
+    async fn evict_step(
         &self,
         kind: &'static str,
         keep: u64,
@@ -174,14 +219,6 @@ impl Backend for Sqlite {
             Ok(removed)
         };
         self.0.run(Access::Write, evict).await
-    }
-
-    async fn ping(&self) -> Result<()> {
-        // A write, because a full or read-only disk still reads well.
-        let touch = |connection: &Connection| {
-            connection.prepare_cached("UPDATE sequence SET last = last + 1")?.execute([])
-        };
-        self.0.run(Access::Write, touch).await.map(drop)
     }
 }
 
