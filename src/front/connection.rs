@@ -11,7 +11,10 @@ use axum::{
 };
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
-use tokio::{net::TcpStream, time::sleep_until};
+use tokio::{
+    net::TcpStream,
+    time::{Instant, sleep_until},
+};
 use tokio_util::sync::CancellationToken;
 use tower::Service as _;
 
@@ -27,6 +30,9 @@ use super::{
 /// `/authorize` with a client's state in it.
 const LONGEST_HEAD: usize = 16 * 1024;
 
+/// Says that this is the last answer on its connection.
+const CLOSE: HeaderValue = HeaderValue::from_static("close");
+
 pub(super) struct Connection {
     pub(super) socket: TcpStream,
     pub(super) peer: SocketAddr,
@@ -37,29 +43,41 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    /// Serves it until it closes, breaks a bound, has to make room, or `closing` is cancelled and
-    /// the answer that it is at is given.
+    /// Serves it until it closes, breaks a bound, has to make room, or `closing` is cancelled, the
+    /// answer that it is at is given and the farewell is over.
     pub(super) async fn attend(self, closing: CancellationToken) {
         let Self { socket, peer, router, place, bodies, settings } = self;
+        let farewell = settings.farewell;
         let meter = Meter::new(settings, place);
-        let of_service = meter.clone();
+        let (of_service, closes) = (meter.clone(), closing.clone());
         let service = service_fn(move |request| {
-            answer(router.clone(), of_service.clone(), bodies.clone(), peer, request)
+            let answer = answer(router.clone(), of_service.clone(), bodies.clone(), peer, request);
+            let closes = closes.clone();
+            async move {
+                let mut response = answer.await?;
+                if closes.is_cancelled() {
+                    response.headers_mut().insert(header::CONNECTION, CLOSE);
+                }
+                Ok::<_, Infallible>(response)
+            }
         });
         let socket = TokioIo::new(Socket::new(socket, meter.clone()));
         let mut http = http1::Builder::new();
         // The meter's limits stand in for hyper's one, which is for heads and idle times alike.
         http.max_buf_size(LONGEST_HEAD).header_read_timeout(None);
         let mut connection = pin!(http.serve_connection(socket, service));
-        let mut closing = pin!(closing.cancelled_owned());
-        let mut is_closing = false;
+        let mut farewell = pin!(async {
+            closing.cancelled().await;
+            sleep_until(Instant::now() + farewell).await;
+        });
+        let mut is_over = false;
         let mut timer = pin!(sleep_until(meter.deadline()));
         poll_fn(|context| {
             if meter.is_dismissed(context) {
                 return Poll::Ready(());
             }
-            if !is_closing && closing.as_mut().poll(context).is_ready() {
-                is_closing = true;
+            if !is_over && farewell.as_mut().poll(context).is_ready() {
+                is_over = true;
                 connection.as_mut().graceful_shutdown();
             }
             if connection.as_mut().poll(context).is_ready() {
@@ -114,7 +132,7 @@ async fn answer(
 fn refused(status: StatusCode, text: &'static str) -> axum::response::Response {
     let mut response = (status, text).into_response();
     let headers = response.headers_mut();
-    headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    headers.insert(header::CONNECTION, CLOSE);
     if status == StatusCode::SERVICE_UNAVAILABLE {
         headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
     }

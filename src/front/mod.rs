@@ -40,6 +40,9 @@ pub struct FrontSettings {
     pub idle: Duration,
     /// Without the client taking a byte of its answer.
     pub unread: Duration,
+    /// Idle connections stay so long after the server was told to stop, for requests that are on
+    /// their way already: each is answered, and told that it was the last.
+    pub farewell: Duration,
     /// Connections at the same time.
     pub connections: usize,
     /// Bytes of one body.
@@ -56,6 +59,7 @@ impl Default for FrontSettings {
             body: Duration::from_secs(30),
             idle: Duration::from_secs(75),
             unread: Duration::from_secs(30),
+            farewell: Duration::from_secs(1),
             connections: 4_096,
             longest_body: 256 * 1024,
             arriving_bodies: 32 * 1024 * 1024,
@@ -85,7 +89,7 @@ impl Front {
     }
 
     /// Accepts until `closing` is cancelled, and returns when the last connection has closed: idle
-    /// ones at once, others after the answer they are at.
+    /// ones after the farewell, others after the answer they are at.
     pub async fn serve(&self, listener: TcpListener, router: Router, closing: CancellationToken) {
         let connections = TaskTracker::new();
         loop {

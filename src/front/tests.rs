@@ -223,9 +223,28 @@ async fn closing_waits_for_answers_and_not_for_the_idle() {
     served.closing.cancel();
     let told = Instant::now();
     assert_eq!(rest(&mut idle).await, "");
-    assert!(told.elapsed() < Duration::from_secs(1));
+    assert!(told.elapsed() < Duration::from_secs(2));
     assert!(TcpStream::connect(served.address).await.is_err());
     assert!(rest(&mut busy).await.ends_with("done"));
     served.task.await.unwrap();
     assert!(is_about(told.elapsed(), 39), "{:?}", told.elapsed());
+}
+
+/// A client that uses an idle connection in the very moment in which the server is told to stop is
+/// answered, and told not to use it again.
+#[tokio::test(start_paused = true)]
+async fn closing_answers_what_is_on_its_way() {
+    let served = serve(FrontSettings::default()).await;
+    let (mut late, mut idle) = (served.connect().await, served.connect().await);
+    assert!(!one(&mut late, GET).await.contains("connection: close"));
+    assert!(one(&mut idle, GET).await.ends_with("hello"));
+    served.closing.cancel();
+    let told = Instant::now();
+    sleep_until(told + Duration::from_millis(500)).await;
+    let last = one(&mut late, GET).await;
+    assert!(last.contains("connection: close") && last.ends_with("hello"), "{last}");
+    assert_eq!(rest(&mut late).await, "");
+    assert_eq!(rest(&mut idle).await, "");
+    assert_eq!(told.elapsed().as_secs(), 1);
+    served.task.await.unwrap();
 }

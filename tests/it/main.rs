@@ -31,6 +31,7 @@ mod prompts;
 mod protocol;
 mod proxies;
 mod ranking;
+mod real_clients;
 mod refusals;
 mod single_user;
 mod stopping;
