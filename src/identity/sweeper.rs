@@ -27,6 +27,10 @@ const BATCH: usize = 200;
 /// How many records of a kind one round removes without acting on them. What comes in faster, for
 /// as long as a round takes, stands above the bounds until it stops.
 const REMOVED_AT_ONCE: usize = 10_000;
+/// How many accounts of flows that nobody came back from one round looks at before it deletes them,
+/// and how long it may take in all: enough to notice that nobody ever does.
+const LOOKS: usize = 5;
+const LOOKING: Duration = Duration::from_secs(5);
 /// How long one round may wait for Scalekit in all.
 const ROUND: Duration = Duration::from_secs(20);
 
@@ -63,8 +67,16 @@ impl Sweeper {
     /// One round.
     pub async fn sweep(&self) -> Result<()> {
         let store = self.linking.store();
+        let (mut looks, looking) = (0, Call::within(LOOKING));
         for (key, flow) in store.expired::<Flow>(BATCH).await? {
-            carry_on(self.end_flow(&key, flow).await);
+            let mut ending = Ending::Expired;
+            if matches!(flow.value.phase, Phase::Consenting { .. }) && looks < LOOKS {
+                looks += 1;
+                if self.linking.was_never_verified(&flow.value, &looking).await.unwrap_or(false) {
+                    ending = Ending::Unverified;
+                }
+            }
+            carry_on(self.end_flow(&key, flow, ending).await);
         }
         for (key, connection) in store.expired::<ConnectionRecord>(BATCH).await? {
             carry_on(self.end_connection(&key, connection).await);
@@ -92,7 +104,7 @@ impl Sweeper {
         Ok(())
     }
 
-    async fn end_flow(&self, key: &str, flow: Versioned<Flow>) -> Result<()> {
+    async fn end_flow(&self, key: &str, flow: Versioned<Flow>, ending: Ending) -> Result<()> {
         let Flow { id, principal, user, phase, .. } = &flow.value;
         match phase {
             // The pointer moves last; perhaps it has not moved yet.
@@ -107,7 +119,7 @@ impl Sweeper {
                 if flow.value.may_have_account() {
                     self.linking.delete_account_soon(user).await?;
                 }
-                self.linking.forget_flow(principal.as_ref(), id, Some(Ending::Expired)).await?;
+                self.linking.forget_flow(principal.as_ref(), id, Some(ending)).await?;
             }
         }
         self.linking.store().remove_if::<Flow>(key, flow.version).await?;

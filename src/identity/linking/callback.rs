@@ -12,6 +12,7 @@ use super::{
     AccountLinking,
     consent::{ended, in_progress, used_up},
     finish::Finished,
+    records::tell_the_operator,
 };
 use crate::{
     domain::{Failure, FailureCode, GitHubAccount, failure::Result, identifier::sha256_hex},
@@ -263,6 +264,23 @@ impl AccountLinking {
             Some(flow) => self.finish(flow, &scalekit, call).await.map(|_| true),
             None => Ok(true),
         }
+    }
+
+    /// Whether the account of a flow whose browser never came back became active all the same, where
+    /// that is not enough. Tells the operator.
+    pub(in super::super) async fn was_never_verified(
+        &self,
+        flow: &Flow,
+        call: &Call,
+    ) -> Result<bool> {
+        let Some(scalekit) = self.scalekit() else { return Ok(false) };
+        let is_active =
+            scalekit.account_status(&flow.user, call).await? == Some(AccountStatus::Active);
+        let is_unverified = is_active && self.demands_verification();
+        if is_unverified {
+            tell_the_operator();
+        }
+        Ok(is_unverified)
     }
 
     async fn flow_of_state(&self, state: Option<&str>) -> Result<Versioned<Flow>> {

@@ -7,11 +7,12 @@ use super::{
     super::{
         browser::BrowserCookie,
         connection::BrowserRecord,
-        flow::{FlowPurpose, LIFETIME},
+        flow::{Ending, FlowPurpose, LIFETIME},
         person::Person,
         principal::ClientName,
     },
     AccountLinking, AuthorizationStep,
+    consent::ended,
 };
 use crate::{
     domain::{
@@ -36,8 +37,9 @@ impl AccountLinking {
     /// link. `continuation` comes back when the person is known.
     ///
     /// # Errors
-    /// `too_many_requests` if too many people are on such a trip; Scalekit's failures. The button may
-    /// be pressed again.
+    /// `too_many_requests` if too many people are on such a trip; `unverified_connection` if this
+    /// browser's last one ended at Scalekit, which checks no browser; Scalekit's failures. The button
+    /// may be pressed again.
     pub async fn identify(
         &self,
         continuation: String,
@@ -45,11 +47,27 @@ impl AccountLinking {
         browser: &BrowserCookie,
         call: &Call,
     ) -> Result<AuthorizationStep> {
+        self.look_at_last_trip(browser, call).await?;
         let flow = self.new_flow(None, FlowPurpose::Identify { continuation }, client);
         self.make_room(&flow.id, browser).await?;
         let expires_at = flow.created_at + LIFETIME;
         self.inner.store.insert(&self.key(flow.id.as_str()), &flow, expires_at).await?;
         self.consent(&flow.id, browser, call).await
+    }
+
+    /// In Scalekit-users-only mode no browser ever comes back, so whoever tries again is told why.
+    async fn look_at_last_trip(&self, browser: &BrowserCookie, call: &Call) -> Result<()> {
+        let Some(last) = self.inner.trips.last_of(&browser.digest()) else { return Ok(()) };
+        let Some(flow) = self.flow(&last).await? else { return Ok(()) };
+        match self.adopt_if_active(flow, call).await {
+            Ok(true) => Err(ended(&Ending::Unverified)),
+            Ok(false) => Ok(()),
+            // Then the new trip will not get its link either, and says so.
+            Err(failure) => {
+                tracing::debug!(code = failure.code.slug(), "the last trip was not looked at");
+                Ok(())
+            }
+        }
     }
 
     /// Counts a trip of this browser, and ends the one that gives way for it.

@@ -105,6 +105,9 @@ impl AccountLinking {
         }
         let Flow { id, user, principal, .. } = &flow.value;
         tracing::info!(?id, ending = ending.slug(), "a flow ended without a connection");
+        if ending == Ending::Unverified {
+            tell_the_operator();
+        }
         if flow.value.may_have_account() {
             self.delete_account_soon(user).await?;
         }
@@ -292,6 +295,14 @@ impl AccountLinking {
         }
         Err(contention())
     }
+}
+
+/// Nobody else can change it, and no person who stands before it knows what it means.
+pub(super) fn tell_the_operator() {
+    tracing::error!(
+        "the Scalekit dashboard is in Scalekit-users-only mode, so nobody can connect GitHub: switch \
+         it to custom user verification"
+    );
 }
 
 fn contention() -> Box<Failure> {

@@ -70,6 +70,13 @@ impl OpenTrips {
         self.lock().begin(flow, browser, now)
     }
 
+    /// The trip that this browser began last, if it is still under way.
+    pub(super) fn last_of(&self, browser: &str) -> Option<FlowId> {
+        let trips = self.lock();
+        let last = trips.open.iter().rfind(|trip| trip.browser == browser);
+        last.map(|trip| trip.flow.clone())
+    }
+
     /// The browser came back, or the trip ended without.
     pub(super) fn end(&self, flow: &FlowId) {
         self.lock().end(flow);

@@ -29,14 +29,27 @@ pub async fn a17(house: &mut House) {
     assert_eq!(told.status(), "blocked", "{}", told.text);
     assert!(told.text.contains("users-only"), "{}", told.text);
     house.until_no_more_than(&[].into()).await;
-    // A trip that never comes back is deleted when its time is up.
-    let trip = house.asks().await;
+    // Whoever tries again after a trip that never came back is told.
+    let (trip, browser) = (house.asks().await, Browser::new());
+    let page = trip.approve(&browser, "octocat").await;
+    assert!(!page.url.as_str().starts_with(&trip.client().redirect), "{page:?}");
+    let page = browser.get(trip.client().authorize_url()).await;
+    let page = browser.press(&page, "Allow and go on").await;
+    assert_eq!(page.status, 403, "{page:?}");
+    assert!(page.says("custom user verification"), "{page:?}");
+    house.until_no_more_than(&[].into()).await;
+    // A trip that never comes back is deleted when its time is up, and so is a repair; its agent is
+    // told, though it never asked meanwhile.
+    let link = resident.agent.call("connect_github", json!({})).await.link();
+    Browser::new().approve(link, "octocat").await;
     let page = trip.approve(&Browser::new(), "octocat").await;
     assert!(!page.url.as_str().starts_with(&trip.client().redirect), "{page:?}");
     house.server.clock.advance(chrono::Duration::minutes(16));
     house.server.restart().await;
     house.until_no_more_than(&[].into()).await;
     assert_eq!(trip.login().await, None);
+    let told = resident.agent.call("auth_status", json!({})).await;
+    assert_eq!(told.status(), "blocked", "{}", told.text);
     let scalekit = &house.server.world.scalekit;
     scalekit.configure(|settings| settings.verification = VerificationMode::Custom);
 }

@@ -5,9 +5,9 @@ use futures_util::{StreamExt as _, stream};
 use reqwest::{Response, header};
 use url::form_urlencoded::Serializer;
 
-use super::{OAuthClient, client::parameter, start, until_accounts};
+use super::{OAuthClient, SECRET, client::parameter, start, until_accounts};
 use crate::{
-    fakes::{Browser, Page},
+    fakes::{Browser, Page, VerificationMode},
     support::Server,
 };
 
@@ -67,7 +67,9 @@ async fn finished(browser: &Browser, consent: &Page) -> Page {
 
 #[tokio::test]
 async fn a_flood_of_trips_is_bounded_and_cancels_no_young_one() {
-    let server = start().await;
+    // Thousands of writes to a disk would tell nothing more.
+    let server = Server::builder().set("AUTH_MODE", "oauth").set("SESSION_SECRET", SECRET);
+    let server = server.set("STORE_URL", "memory:").start().await;
     let client = OAuthClient::discover(&server).await;
     let flood = Flood::of(&server, &client).await;
     let honest = Browser::new();
@@ -146,5 +148,27 @@ async fn trips_that_end_make_room() {
     server.clock.advance(TimeDelta::minutes(16));
     let consent = client.to_github(&browser).await;
     let back = finished(&browser, &consent).await;
+    assert!(parameter(&back.url, "code").is_some(), "{back:?}");
+}
+
+/// Nobody comes back from Scalekit in its users-only mode. The operator finds in the log why.
+#[tokio::test]
+async fn the_operator_is_told_of_users_only_mode_by_a_first_trip() {
+    let server = Server::builder().set("AUTH_MODE", "oauth").set("SESSION_SECRET", SECRET);
+    let server = server.program().start().await;
+    let scalekit = &server.world.scalekit;
+    scalekit.configure(|settings| settings.verification = VerificationMode::ScalekitUsersOnly);
+    let (client, browser) = (OAuthClient::discover(&server).await, Browser::new());
+    let trip = client.trip(&browser, "octocat").await;
+    assert_eq!(trip.title, "Connected", "{trip:?}");
+    let again = browser.get(client.authorize_url()).await;
+    let again = browser.press(&again, "Allow and go on").await;
+    assert!(again.says("Nothing was connected"), "{again:?}");
+    until_accounts(&server.world, 0).await;
+    let told = server.log();
+    assert!(told.contains("switch it to custom user verification"), "{told}");
+    // Once the operator has switched it, the next press works.
+    scalekit.configure(|settings| settings.verification = VerificationMode::Custom);
+    let back = client.trip(&browser, "octocat").await;
     assert!(parameter(&back.url, "code").is_some(), "{back:?}");
 }
