@@ -26,6 +26,7 @@ mod linking;
 mod messages;
 mod oauth;
 mod packing;
+mod private_network;
 mod program;
 mod prompts;
 mod protocol;
