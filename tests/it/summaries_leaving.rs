@@ -161,7 +161,7 @@ async fn a_new_account_sees_nothing_of_the_old_ones_answers() {
 /// `LATE_LLM=70` runs it at full length: the LLM answers after 70 s, the deadline is the usual one.
 #[tokio::test]
 async fn an_answer_comes_in_time_and_the_next_one_is_complete() {
-    let late = std::env::var("LATE_LLM").ok().map(|seconds| seconds.parse().unwrap());
+    let late = std::env::var_os("LATE_LLM").map(|late| late.to_str().unwrap().parse().unwrap());
     let deadline: u64 = if late.is_some() { 45 } else { 5 };
     let builder =
         Server::builder().world(world()).set("SUMMARY_DEADLINE_SECONDS", deadline.to_string());
