@@ -133,13 +133,14 @@ impl Cuts {
     fn print(&self, what: &str, of: usize) {
         let mut cuts = self.0.lock().unwrap();
         cuts.sort_unstable_by(f64::total_cmp);
-        let at = |share: usize| cuts.get((cuts.len() * share / 100).min(cuts.len().max(1) - 1));
-        println!(
-            "    {what}: {} of {of} cut, half of them within {:.1} s, the last after {:.1} s",
-            cuts.len(),
-            at(50).copied().unwrap_or(f64::NAN),
-            at(100).copied().unwrap_or(f64::NAN)
-        );
+        match (cuts.get(cuts.len() / 2), cuts.last()) {
+            (Some(half), Some(last)) => println!(
+                "    {what}: {} of {of} cut, half of them within {half:.1} s, the last after \
+                 {last:.1} s",
+                cuts.len(),
+            ),
+            _ => println!("    {what}: none of {of} cut"),
+        }
     }
 }
 

@@ -18,6 +18,9 @@ const APPLICATION_ID: i64 = 0x5052_534D;
 /// How long a writer waits for another process.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Kibibytes of pages that each connection keeps: the system keeps the file in memory anyway.
+const PAGE_CACHE_KIB: i64 = 512;
+
 /// How often switching to the write-ahead log is tried, and how long apart: that lock does not heed
 /// the busy timeout when two processes open a new file at the same time.
 const WAL_TRIES: u32 = 100;
@@ -145,6 +148,7 @@ fn prepare(path: &Path) -> Result<Connection, Refusal> {
     let mut connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.set_prepared_statement_cache_capacity(32);
+    connection.pragma_update(None, "cache_size", -PAGE_CACHE_KIB)?;
     // Reads the header, so a file that is no database is found here, before anything is written.
     let owner: i64 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
     let tables: i64 =
@@ -169,6 +173,7 @@ fn reader(path: &Path) -> Result<Connection, Refusal> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(Duration::ZERO)?;
+    connection.pragma_update(None, "cache_size", -PAGE_CACHE_KIB)?;
     connection.pragma_update(None, "trusted_schema", false)?;
     Ok(connection)
 }
