@@ -1,9 +1,12 @@
 //! Linking an account: honest runs, restarts and outages, over real HTTP. Attacks are in
 //! `crate::attacks`.
 
+mod desk;
 mod handles;
 mod honest;
 mod lasting;
+mod races;
+mod sweeping;
 mod waiting;
 
 use serde_json::json;
