@@ -18,9 +18,11 @@
 )]
 
 pub mod browser;
+pub mod door;
 pub mod github;
 pub mod llm;
 pub mod scalekit;
+mod spoiled;
 pub mod story;
 pub mod traffic;
 
@@ -31,6 +33,7 @@ use tokio::{net::TcpListener, task::JoinHandle};
 
 pub use self::{
     browser::{Browser, Page},
+    door::Door,
     github::{
         FakeGitHub,
         diff::{Change, FileChange},
@@ -38,7 +41,7 @@ pub use self::{
     },
     llm::{Behaviour, FakeLlm},
     scalekit::{DeletionMode, DenialMode, FakeScalekit, ProxyMode, TokenStorage, VerificationMode},
-    traffic::{Call, Fault, Gate, Match},
+    traffic::{Call, Fault, Gate, Match, Sent},
 };
 
 /// All three, each on a port of its own.

@@ -22,9 +22,11 @@ use axum::{
     serve::ListenerExt as _,
 };
 use bytes::Bytes;
-use futures_util::{FutureExt as _, StreamExt as _, stream};
+use futures_util::FutureExt as _;
 use serde_json::Value;
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
+
+use super::spoiled;
 
 /// One request as it came in.
 #[derive(Clone)]
@@ -93,6 +95,10 @@ impl Match {
         Self(Arc::new(predicate))
     }
 
+    pub fn is(&self, call: &Call) -> bool {
+        self.0(call)
+    }
+
     pub fn any() -> Self {
         Self::new(|_| true)
     }
@@ -125,11 +131,17 @@ pub enum Fault {
     Html,
     /// No answer, ever.
     Hang,
-    /// 200 with this text first and this line again and again, up to so many bytes.
-    Flood { head: &'static str, line: &'static str, bytes: usize, sent: Sent },
+    /// An answer of one byte at a time, each so much later, without an end.
+    Drip(Duration),
+    /// An answer without an end: a beginning, and what is repeated; and how much was taken.
+    Endless(&'static str, &'static str, Sent),
+    /// Says that it is gzipped, and is not.
+    BadGzip,
+    /// Twenty megabytes in some kilobytes.
+    Bomb,
 }
 
-/// How much of a flood was taken.
+/// How much of an endless answer was taken.
 #[derive(Clone, Default)]
 pub struct Sent(Arc<AtomicUsize>);
 
@@ -138,6 +150,10 @@ impl Sent {
     pub fn bytes(&self) -> usize {
         self.0.load(Ordering::Relaxed)
     }
+
+    pub(super) fn add(&self, bytes: usize) {
+        self.0.fetch_add(bytes, Ordering::Relaxed);
+    }
 }
 
 impl Fault {
@@ -145,10 +161,8 @@ impl Fault {
         Self::Status(code, format!(r#"{{"message":"injected {code}"}}"#), Vec::new())
     }
 
-    /// A body without end, nearly, and how much of it was taken.
-    pub fn flood(head: &'static str, line: &'static str, bytes: usize) -> (Self, Sent) {
-        let sent = Sent::default();
-        (Self::Flood { head, line, bytes, sent: sent.clone() }, sent)
+    pub fn endless(start: &'static str, again: &'static str) -> Self {
+        Self::Endless(start, again, Sent::default())
     }
 }
 
@@ -310,40 +324,18 @@ impl Traffic {
                 let _ = tokio::time::timeout(delay, std::future::pending::<()>()).await;
                 None
             }
-            Fault::Reset => Some(half_an_answer()),
-            Fault::Garbage => Some(page("application/json", "{\"data\": [1, 2,, \u{fffd}")),
-            Fault::Html => Some(page("text/html", "<html><body>It works!</body></html>")),
+            Fault::Reset => Some(spoiled::half()),
+            Fault::Garbage => {
+                Some(spoiled::page("application/json", "{\"data\": [1, 2,, \u{fffd}"))
+            }
+            Fault::Html => Some(spoiled::page("text/html", "<html><body>It works!</body></html>")),
             Fault::Hang => std::future::pending().await,
-            Fault::Flood { head, line, bytes, sent } => Some(flood(head, line, bytes, sent)),
+            Fault::Drip(every) => Some(spoiled::dripping(every)),
+            Fault::Endless(start, again, sent) => Some(spoiled::endless(start, again, sent)),
+            Fault::BadGzip => Some(spoiled::bad_gzip()),
+            Fault::Bomb => Some(spoiled::bomb()),
         }
     }
-}
-
-fn page(content_type: &'static str, body: &'static str) -> Response {
-    ([(header::CONTENT_TYPE, content_type)], body).into_response()
-}
-
-fn flood(head: &'static str, line: &'static str, bytes: usize, sent: Sent) -> Response {
-    let lines = Bytes::from(line.repeat(64_000 / line.len()));
-    let body = std::iter::once(Bytes::from_static(head.as_bytes()))
-        .chain(std::iter::repeat_n(lines.clone(), bytes / lines.len()))
-        .map(move |chunk| {
-            sent.0.fetch_add(chunk.len(), Ordering::Relaxed);
-            Ok::<_, std::io::Error>(chunk)
-        });
-    let headers = [(header::CONTENT_TYPE, "application/vnd.github.diff; charset=utf-8")];
-    (headers, Body::from_stream(stream::iter(body))).into_response()
-}
-
-fn half_an_answer() -> Response {
-    let start = stream::once(async { Ok(Bytes::from_static(b"{\"data\":")) });
-    let cut = stream::once(async {
-        // What came before leaves the machine first.
-        tokio::task::yield_now().await;
-        Err(std::io::Error::other("cut"))
-    });
-    let headers = [(header::CONTENT_TYPE, "application/json"), (header::CONTENT_LENGTH, "4096")];
-    (headers, Body::from_stream(start.chain(cut))).into_response()
 }
 
 /// Listens on a port of its own and answers every request with `answer`.

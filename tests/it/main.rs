@@ -17,6 +17,7 @@ mod chaos;
 mod corpus;
 mod doctor;
 mod documents;
+mod faults;
 mod fakes_selftest;
 mod injection;
 mod instances;

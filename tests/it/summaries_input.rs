@@ -3,7 +3,9 @@
 use serde_json::{Value, json};
 
 use crate::{
-    fakes::{Behaviour, Browser, Change, Fault, FileChange, Match, PullRequest, Repository, World},
+    fakes::{
+        Behaviour, Browser, Change, Fault, FileChange, Match, PullRequest, Repository, Sent, World,
+    },
     support::{Agent, Answer, Server},
 };
 
@@ -154,14 +156,15 @@ async fn large_and_strange_changes_account_for_every_file() {
 }
 
 #[tokio::test]
-async fn a_hundred_megabytes_are_cut_while_they_come() {
+async fn a_diff_without_an_end_is_cut_while_it_comes() {
     let repository = Repository::new("octo", "flood").pull_request(
         PullRequest::new(1, "Add the sea").diff(vec![FileChange::added("sea", "sea")]),
     );
     let (server, agent) = connected(vec![repository]).await;
     let head =
         "diff --git a/sea b/sea\nnew file mode 100644\n--- /dev/null\n+++ b/sea\n@@ -0,0 +1,9 @@\n";
-    let (flood, sent) = Fault::flood(head, "+a wave of the sea, and another one\n", 100_000_000);
+    let sent = Sent::default();
+    let flood = Fault::Endless(head, "+a wave of the sea, and another one\n", sent.clone());
     server.world.github.inject(Match::path("GET", "/repos/octo/flood/pulls/1"), flood, 1);
     let answer = ask(&agent, "octo/flood").await;
     let one = &shown(&answer)[0];

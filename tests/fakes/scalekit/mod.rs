@@ -24,7 +24,7 @@ use serde_json::{Value, json};
 use tokio::{net::TcpListener, task::JoinHandle};
 
 use super::{
-    github::FakeGitHub,
+    github::{FakeGitHub, random},
     traffic::{self, Call, Traffic},
 };
 
@@ -248,6 +248,39 @@ impl FakeScalekit {
         let mut accounts = self.accounts();
         accounts.retain(|account| account.status == AccountStatus::Active);
         accounts
+    }
+
+    /// This person has linked their account under this identifier, a while ago.
+    pub fn linked(&self, identifier: &str, login: &str) {
+        let mut state = self.state();
+        state.accounts.push(Account {
+            id: format!("ca_{}", random()),
+            identifier: identifier.to_owned(),
+            status: AccountStatus::Active,
+            github_token: Some(self.0.github.token_of(login)),
+            pending_token: None,
+        });
+    }
+
+    /// This person has consented under this identifier, and is on the way back to us with this
+    /// authorization request.
+    pub fn consented(&self, identifier: &str, login: &str) -> String {
+        self.linked(identifier, login);
+        let mut state = self.state();
+        let account = state.account_mut(identifier).expect("it was just made");
+        account.status = AccountStatus::PendingVerification;
+        let pending_token = account.github_token.take();
+        let id = format!("ar_{}", random());
+        state.requests.push(AuthorizationRequest {
+            id: id.clone(),
+            state: random(),
+            identifier: identifier.to_owned(),
+            link: 0,
+            pending_token,
+            consented: true,
+            consumed: false,
+        });
+        id
     }
 
     /// The requests that asked to verify somebody.
