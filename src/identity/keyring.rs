@@ -139,6 +139,9 @@ mod tests {
         assert!(!old.verify(Purpose::Csrf, &[b"x"], &by_both));
         let derived = both.derived(Purpose::RequestState);
         assert_eq!(derived.len(), 2);
+        // A secret that is written twice is good once.
+        let root = "the old secret of at least 32 bytes";
+        assert!(keyring(root, &[root]).verify(Purpose::Csrf, &[b"x"], &by_old));
         assert_eq!(derived[1], old.derived(Purpose::RequestState)[0]);
         assert_ne!(derived[0], derived[1]);
         assert!(derived.iter().all(|(name, _)| name.len() == 16));

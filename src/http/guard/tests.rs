@@ -202,7 +202,13 @@ fn in_public_a_second_host_is_refused() {
     assert!(guard.admit(&request("/", &[])).is_err());
     assert!(guard.admit(&request("/", &[own, own])).is_err());
     assert!(guard.admit(&request("/", &[own, ("host", "evil.example")])).is_err());
-    for uri in ["https://prs.example/", "http://prs.example/mcp", "http://evil.example/"] {
+    for uri in [
+        "https://prs.example/",
+        "http://prs.example/mcp",
+        "http://evil.example/",
+        "prs.example:443",
+        "evil.example:443",
+    ] {
         assert!(guard.admit(&request(uri, &[own])).is_err(), "{uri}");
     }
 }

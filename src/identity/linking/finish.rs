@@ -90,20 +90,23 @@ impl AccountLinking {
             account: account.clone(),
         };
         if !self.advance(&flow, done).await? {
-            let now = self.flow(&id).await?.map(|flow| flow.value.phase);
-            if let Some(Phase::Done { account, connection, .. }) = now {
-                // Whoever was faster may not have moved the pointer yet, and ours is about to be
-                // told that it is connected.
-                let was_open = self.point_if_open(&principal, &id, &connection).await?;
-                if is_new && !was_open {
-                    // Finished and disconnected while we asked: nothing of it may come back.
-                    self.delete_connection(&user).await?;
+            let ending = match self.flow(&id).await?.map(|flow| flow.value.phase) {
+                Some(Phase::Done { account, connection, .. }) => {
+                    // Whoever was faster may not have moved the pointer yet, and ours is about to
+                    // be told that it is connected.
+                    let was_open = self.point_if_open(&principal, &id, &connection).await?;
+                    if is_new && !was_open {
+                        // Finished and disconnected while we asked: nothing of it may come back.
+                        self.delete_connection(&user).await?;
+                    }
+                    return Ok(finished(account));
                 }
-                return Ok(finished(account));
-            }
+                Some(Phase::Burned(ending)) => ending,
+                _ => Ending::Expired,
+            };
             // It was burned while we asked: what it brought must go too.
             self.delete_connection(&user).await?;
-            return Err(ended(&Ending::OtherBrowser));
+            return Err(ended(&ending));
         }
         if let Some(browser) = browser {
             self.remember_in_browser(&browser, &user).await?;

@@ -100,6 +100,11 @@ async fn an_honest_request_is_read() {
     let request = world.parse(&world.query(&[])).await.unwrap();
     assert_eq!(request.redirect.as_str(), "http://127.0.0.1:5000/cb");
     assert_eq!(request.state.as_deref(), Some("s t&a=te"));
+    let logged = format!("{request:?}");
+    assert!(
+        logged.contains(&format!("{:?}", request.client.id)) && !logged.contains("a=te"),
+        "{logged}"
+    );
     assert!(matches!(request.asker(), Asker::Program { claims } if claims.get() == Some("Claude")));
     let location = request.granted("the-code", &world.endpoints);
     assert_eq!(

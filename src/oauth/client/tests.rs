@@ -96,6 +96,32 @@ fn what_cannot_be_served_is_not_registered() {
     }
 }
 
+#[test]
+fn a_registration_may_be_as_long_as_its_bounds_say() {
+    let listed = json!({ "redirect_uris": vec!["http://127.0.0.1/cb"; MOST_LISTED] });
+    assert!(register(&clients(), &listed).is_ok());
+    let mut request = json!({ "redirect_uris": ["http://127.0.0.1/cb"] }).to_string();
+    request.push_str(&" ".repeat(MAX_REGISTRATION_BYTES - request.len()));
+    assert!(clients().register(request.as_bytes()).is_ok());
+    request.push(' ');
+    assert!(clients().register(request.as_bytes()).is_err());
+    // Four addresses that fill what is kept to the last byte, and one more that no longer fits.
+    let long = |n: usize| format!("http://127.0.0.1/{n}{}", "a".repeat(MAX_KEPT_BYTES / 4 - 18));
+    let mut uris: Vec<_> = (0..4).map(long).collect();
+    uris.push("http://127.0.0.1".to_owned());
+    let answer = register(&clients(), &json!({ "redirect_uris": uris })).unwrap();
+    assert_eq!(answer["redirect_uris"], json!(uris[..4]));
+    let many: Vec<_> = (0..=MOST_KEPT).map(|n| format!("http://127.0.0.1/{n}")).collect();
+    let answer = register(&clients(), &json!({ "redirect_uris": many })).unwrap();
+    assert_eq!(answer["redirect_uris"], json!(many[..MOST_KEPT]));
+}
+
+#[test]
+fn a_log_names_a_client_by_its_digest() {
+    let id = clients().recognize(&registered(&clients())).unwrap();
+    assert_eq!(format!("{id:?}"), format!("ClientId({}…)", &id.digest()[..8]));
+}
+
 #[tokio::test]
 async fn a_name_is_filtered_and_the_identifier_stays_short() {
     let long: Vec<_> =

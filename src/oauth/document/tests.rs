@@ -242,7 +242,7 @@ async fn a_bad_answer_is_asked_for_again_after_a_minute() {
     let clock = clock();
     let documents = documents(&[&site.origin], &clock).unwrap();
     let id = format!("{}/absent", site.origin);
-    for (advance, requests) in [(0, 1), (59, 1), (1, 2), (59, 2), (1, 3)] {
+    for (advance, requests) in [(0, 1), (59, 1), (1, 2), (59, 2), (1, 3), (61, 4)] {
         clock.advance(TimeDelta::seconds(advance));
         assert!(documents.find(&id, &policy()).await.is_err());
         assert_eq!(site.requests(), requests);
@@ -278,6 +278,19 @@ async fn whoever_waited_for_a_fetch_uses_its_answer() {
     let found = join_all((0..3 * MOST_FETCHES).map(|_| documents.find(&id, &policy))).await;
     assert!(found.iter().all(Result::is_ok));
     assert_eq!(site.requests(), MOST_FETCHES);
+}
+
+#[test]
+fn an_address_is_told_from_a_registration_by_its_scheme() {
+    for (id, is_address) in [
+        ("https://claude.ai/c", true),
+        ("http://127.0.0.1:3000/c", true),
+        ("prs_x.https://claude.ai/c", false),
+        ("HTTPS://claude.ai/c", false),
+        ("", false),
+    ] {
+        assert_eq!(ClientDocuments::is_address(id), is_address, "{id}");
+    }
 }
 
 #[test]

@@ -260,7 +260,7 @@ fn a_grants_name_is_64_hexadecimal_digits_in_lower_case() {
     }
 }
 
-/// When the record of who has which grants ends, in days from the first grant.
+/// When the record of who has which grants ends, in hours from the first grant.
 #[tokio::test]
 async fn a_person_is_kept_for_30_days_after_the_last_grant_could_end() {
     let world = world();
@@ -268,34 +268,39 @@ async fn a_person_is_kept_for_30_days_after_the_last_grant_could_end() {
     let kept = async || {
         let key = world.person.principal.digest();
         let found = world.grants.store.get::<PersonGrants>(&key).await.unwrap().unwrap();
-        (found.expires_at - start).num_days()
+        (found.expires_at - start).num_hours()
     };
     world.grants.remember(&world.person).await.unwrap();
-    assert_eq!(kept().await, 30);
+    assert_eq!(kept().await, 30 * 24);
     let (first, tokens) = world.open().await;
-    assert_eq!(kept().await, 60);
+    assert_eq!(kept().await, 60 * 24);
     // A refresh prolongs the grant; less than a day is not worth a write.
     world.clock.advance(Duration::hours(23));
     let tokens = world.refresh(&refresh_of(&tokens)).await.unwrap();
-    assert_eq!(kept().await, 60);
+    assert_eq!(kept().await, 60 * 24);
     world.clock.advance(Duration::hours(1));
     let tokens = world.refresh(&refresh_of(&tokens)).await.unwrap();
-    assert_eq!(kept().await, 61);
+    assert_eq!(kept().await, 61 * 24);
     // To be here again does not shorten it, and neither does one grant of two that ends.
     world.grants.remember(&world.person).await.unwrap();
-    assert_eq!(kept().await, 61);
+    assert_eq!(kept().await, 61 * 24);
     let (second, _) = world.open().await;
     world.grants.end(&first).await.unwrap();
     assert!(world.refresh(&refresh_of(&tokens)).await.is_err());
-    assert_eq!(kept().await, 61);
+    assert_eq!(kept().await, 61 * 24);
+    let listed = world.grants.list(&world.person.principal).await.unwrap();
+    assert_eq!(
+        listed.into_iter().map(|view| view.id).collect::<Vec<_>>(),
+        std::slice::from_ref(&second)
+    );
     // Without any grant it counts from now on.
     world.clock.advance(Duration::days(5));
     world.grants.end(&second).await.unwrap();
-    assert_eq!(kept().await, 36);
+    assert_eq!(kept().await, 36 * 24);
     world.open().await;
     world.clock.advance(Duration::days(1));
     assert_eq!(world.grants.revoke_all(&world.person.principal).await.unwrap(), 1);
-    assert_eq!(kept().await, 37);
+    assert_eq!(kept().await, 37 * 24);
 }
 
 #[tokio::test]
@@ -355,6 +360,11 @@ async fn nothing_grows_without_end() {
     assert!(world.access(&tokens.access_token).await.is_ok());
     let bytes = serde_json::to_string(&kept).unwrap().len();
     assert!(bytes < 4096, "{bytes}");
+    // What has run out makes room at the next refresh.
+    world.clock.advance(Duration::seconds(ACCESS_SECONDS));
+    world.refresh(&refresh_of(&tokens)).await.unwrap();
+    let kept = world.grants.store.get::<GrantRecord>(id.as_str()).await.unwrap().unwrap().value;
+    assert_eq!((kept.access.len(), kept.rotated.len()), (1, 1));
 }
 
 #[tokio::test]

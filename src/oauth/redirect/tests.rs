@@ -99,6 +99,8 @@ const TRICKS: &[&str] = &[
     "http://127.0.0.1/a/../b",
     "http://127.0.0.1/a/%2e%2e/b",
     "http://127.0.0.1/./b",
+    "http://127.0.0.1/.",
+    "http://127.0.0.1/a/..",
     "http://127.0.0.1/c b",
     "http://127.0.0.1/cb\r\nSet-Cookie: a=b",
     "http://127.0.0.1/\u{202e}cb",
@@ -230,6 +232,8 @@ fn the_operators_list_is_checked() {
         "https://prs.example/anything",
         "https://Example.com/cb",
         "https://example.com:443/cb",
+        "HTTPS://example.com/cb",
+        "MyApp://oauth/cb",
         "https://user@example.com/cb",
         "https://example.com/cb#x",
         "https://example.com/a/../b",
@@ -246,7 +250,14 @@ fn the_operators_list_is_checked() {
         .filter(|uri| !problems.iter().any(|p| p.starts_with(&format!("{uri:?}"))))
         .collect();
     assert!(unnoticed.is_empty(), "{unnoticed:?}");
-    let good = ["https://example.com/cb?x=1", "myapp://oauth/cb", "http://127.0.0.1:8/x"];
+    let good = [
+        "https://example.com/cb?x=1",
+        "https://example.com:4430/cb",
+        "https://example.com",
+        "myapp://oauth/cb",
+        "myapp://oauth/cb:443",
+        "http://127.0.0.1:8/x",
+    ];
     let list: Vec<_> = good.iter().map(|uri| (*uri).to_owned()).collect();
     assert!(RedirectPolicy::new(&list, own).is_ok());
 }
