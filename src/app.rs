@@ -24,7 +24,8 @@ use crate::{
     },
     store::{Seal, Store},
     summarize::{
-        Ending, SummarizeSettings, Summarizer, governor::GovernorLimits, writing::WritingLimits,
+        Caller, Ending, SummarizeSettings, Summarizer, governor::GovernorLimits,
+        writing::WritingLimits,
     },
     upstream::{
         github::{GitHub, GitHubTokenSettings},
@@ -122,6 +123,13 @@ impl App {
         let authorization = authorization(&settings, &store, &keyring, &clock, &entropy)?;
         let llm = written_by(&settings, entropy.clone())?;
         let ending = Ending::default();
+        let summarizer = Summarizer::new(summaries(&settings), llm, clock.clone(), ending.clone());
+        let endings = authorization.iter().map(|server| server.grants().endings());
+        for endings in endings.chain([linking.endings()]) {
+            // What passes for fresh was read for somebody who may have left.
+            let summarizer = summarizer.clone();
+            endings.listen(move |principal| summarizer.forget(&Caller::new(principal)));
+        }
         let parts = McpParts {
             settings: McpSettings {
                 mode: settings.auth_mode,
@@ -131,7 +139,7 @@ impl App {
                     (None, None) => Entrance::Open,
                 },
                 summary_deadline: settings.summaries.deadline,
-                llm_host: llm.as_ref().map(|llm| llm.host().to_owned()),
+                llm_host: summarizer.llm_host().map(str::to_owned),
                 llm_reads_private: settings.llm.reads_private,
             },
             linking: linking.clone(),
@@ -141,7 +149,7 @@ impl App {
                 clock.clone(),
                 entropy.clone(),
             ),
-            summarizer: Summarizer::new(summaries(&settings), llm, clock.clone(), ending.clone()),
+            summarizer,
             keyring,
             stop: ending.stop.clone(),
         };

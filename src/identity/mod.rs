@@ -9,6 +9,7 @@
 //! * [`Flow`](flow::Flow): one attempt to link an account, with a fresh `usr_…` identifier and the
 //!   browser it is bound to. Every step is a compare-and-set in the store.
 //! * [`BrowserCookie`] and [`Keyring`]: how a browser is recognized, and with which keys.
+//! * [`AccessEndings`]: who is told when access is taken away.
 //! * [`Sweeper`]: ends what ran out of time, and deletes accounts that nobody points to.
 //!
 //! What is *not* here: no identifier from a client's input ever becomes a principal or a `usr_…`,
@@ -16,6 +17,7 @@
 
 pub mod browser;
 pub mod connection;
+pub mod endings;
 pub mod flow;
 pub mod keyring;
 pub mod linking;
@@ -25,6 +27,7 @@ pub mod session;
 pub mod sweeper;
 
 pub use browser::BrowserCookie;
+pub use endings::AccessEndings;
 pub use keyring::{Keyring, Purpose};
 pub use linking::{AccountLinking, LinkingSettings};
 pub use person::{People, Person};

@@ -72,6 +72,18 @@ impl Entrance {
         }
     }
 
+    /// Returns when the grant by which somebody came in no longer stands.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub(super) async fn until_refused(&self, grant: Option<&GrantId>) -> Fallible<()> {
+        match (self, grant) {
+            (Self::AccessToken(server), Some(grant)) => server.grants().until_ended(grant).await,
+            (Self::AccessToken(_), None) => Ok(()),
+            (Self::Open | Self::LocalKey(_), _) => std::future::pending().await,
+        }
+    }
+
     /// Admits a request, or answers it.
     pub(super) async fn admit(&self, headers: &HeaderMap) -> Result<Admitted, Box<Response>> {
         match self {

@@ -56,7 +56,7 @@ impl McpServer {
         Ok(Self { inner: Arc::new(Inner { parts, states, running, tools }) })
     }
 
-    /// Runs a call until it is done, or its client cancels it or leaves.
+    /// Runs a call until it is done, or its client cancels it or leaves, or may no longer call.
     async fn run(
         &self,
         request: CallToolRequestParams,
@@ -86,10 +86,14 @@ impl McpServer {
                 let client = client_name(&caller, &context);
                 let server = self.inner.clone();
                 let call = tools::Call { server, caller, client, context, upstream };
+                let entrance = &self.inner.parts.settings.entrance;
                 let outcome = tokio::select! {
                     outcome = tools::dispatch(call, request) => outcome,
                     () = cancelled.cancelled() => return (Ended::Cancelled, Err(was_cancelled())),
                     () = running.cancelled() => return (Ended::Cancelled, Err(was_cancelled())),
+                    refused = entrance.until_refused(grant.as_ref()) => {
+                        Some(Err(tools::Refusal::plain(refused.err().unwrap_or_else(revoked))))
+                    }
                 };
                 self.still_allowed(outcome, grant.as_ref()).await
             }
@@ -138,10 +142,7 @@ impl McpServer {
     ) -> Option<Result<Answer, tools::Refusal>> {
         match self.inner.parts.settings.entrance.still_admits(grant).await {
             Ok(true) => outcome,
-            Ok(false) => Some(Err(tools::Refusal::plain(Failure::new(
-                FailureCode::Unauthenticated,
-                "The access of this client was revoked while the call ran.",
-            )))),
+            Ok(false) => Some(Err(tools::Refusal::plain(revoked()))),
             Err(failure) => Some(Err(tools::Refusal::plain(failure))),
         }
     }
@@ -218,6 +219,13 @@ impl ServerHandler for McpServer {
 fn unknown_prompt() -> ErrorData {
     let text = "There is no prompt, or no argument, of this name. Next: call prompts/list.";
     ErrorData::invalid_params(text, None)
+}
+
+fn revoked() -> Box<Failure> {
+    Failure::new(
+        FailureCode::Unauthenticated,
+        "The access of this client was revoked while the call ran.",
+    )
 }
 
 fn was_cancelled() -> ErrorData {

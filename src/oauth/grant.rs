@@ -28,6 +28,7 @@ use crate::{
         Clock, Entropy, PrincipalId, Secret, Timestamp, failure::Result as Fallible,
         identifier::sha256_hex,
     },
+    identity::AccessEndings,
     store::{Change, Record, Store, Version, Versioned},
 };
 use secrecy::ExposeSecret as _;
@@ -201,6 +202,7 @@ pub struct Grants {
     store: Store,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
+    endings: AccessEndings,
 }
 
 /// What a presented refresh token turned out to be.
@@ -214,7 +216,7 @@ enum Refreshed {
 impl Grants {
     /// Grants on one store.
     pub fn new(store: Store, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Self {
-        Self { store, clock, entropy }
+        Self { store, clock, entropy, endings: AccessEndings::default() }
     }
 
     /// Who may do what with this access token at `resource`.
@@ -244,6 +246,11 @@ impl Grants {
         }
         let Terms { person, asker, scope, .. } = found.value.terms;
         Ok(Ok(Access { principal: person.principal, grant: id, client: asker, scope }))
+    }
+
+    /// Tells whose grants end here.
+    pub fn endings(&self) -> &AccessEndings {
+        &self.endings
     }
 
     /// Whether a grant still stands: asked again before an answer that took long is given.

@@ -1,7 +1,14 @@
 //! Whether an access to GitHub that was handed out is still its principal's own.
 
+use std::time::Duration;
+
+use tokio::time::timeout;
+
 use super::{super::principal::Principal, AccountLinking, OwnGitHub};
 use crate::domain::failure::Result;
+
+/// How soon a change at another instance is noticed.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 impl AccountLinking {
     /// Whether `own` is what [`AccountLinking::github`] would hand out to the principal now, told
@@ -17,7 +24,7 @@ impl AccountLinking {
             .is_some_and(|found| !found.value.needs_reauthorization && found.value.user == *user))
     }
 
-    /// Returns when `own` is no longer the principal's own because of a change in this process.
+    /// Returns when `own` is no longer the principal's own: at once after a change in this process.
     ///
     /// # Errors
     /// Those of the store.
@@ -25,9 +32,7 @@ impl AccountLinking {
         let mut changes = self.inner.changes.subscribe();
         loop {
             // The sender lives as long as this does.
-            if changes.changed().await.is_err() {
-                return std::future::pending().await;
-            }
+            let _ = timeout(LOOK_EVERY, changes.changed()).await;
             if !self.holds(principal, own).await? {
                 return Ok(());
             }

@@ -31,6 +31,7 @@ use trips::{OpenTrips, TripLimits};
 
 use super::{
     connection::{ConnectionRecord, HarmfulDeletions},
+    endings::AccessEndings,
     flow::{Ending, Flow, FlowPurpose, LIFETIME, Phase},
     keyring::Keyring,
     person::People,
@@ -133,6 +134,7 @@ struct Inner {
     people: People,
     sessions: Sessions,
     trips: OpenTrips,
+    endings: AccessEndings,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     /// Counts changes of any flow in this process; waiting calls look again when it moves.
@@ -172,6 +174,7 @@ impl AccountLinking {
                 ),
                 settings,
                 trips: OpenTrips::new(TripLimits::default()),
+                endings: AccessEndings::default(),
                 store,
                 keyring,
                 clock,
@@ -207,6 +210,11 @@ impl AccountLinking {
         self.inner.store.insert(&self.key(flow.id.as_str()), &flow, expires_at).await?;
         self.list_flow(&principal.id, &flow.id, None).await?;
         Ok(Status::Pending(self.link(&flow.id, expires_at)))
+    }
+
+    /// Tells whose account was disconnected here.
+    pub fn endings(&self) -> &AccessEndings {
+        &self.inner.endings
     }
 
     /// Who asked for a flow; `None` when it is not known or has expired.
@@ -299,6 +307,7 @@ impl AccountLinking {
         if let Some(user) = connection {
             self.delete_connection(&user).await?;
         }
+        self.inner.endings.tell(principal);
         Ok(())
     }
 

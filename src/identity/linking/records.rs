@@ -203,8 +203,12 @@ impl AccountLinking {
     /// Removes a connection here and at Scalekit; its principals are then not connected.
     pub(in super::super) async fn delete_connection(&self, user: &UserId) -> Result<()> {
         self.delete_account_soon(user).await?;
+        let principals = self.connection(user).await?.map(|found| found.value.principals);
         self.inner.store.remove::<ConnectionRecord>(&self.key(&user.digest())).await?;
         self.announce_change();
+        for principal in principals.iter().flatten() {
+            self.inner.endings.tell(principal);
+        }
         Ok(())
     }
 

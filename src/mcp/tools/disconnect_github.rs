@@ -8,7 +8,7 @@ use super::{
     super::{answer::Answer, arguments},
     Call, Description, describe,
 };
-use crate::{domain::failure::Result, summarize::Caller};
+use crate::domain::failure::Result;
 
 /// The tool's name.
 pub const NAME: &str = "disconnect_github";
@@ -54,7 +54,6 @@ pub(super) async fn run(call: Call, request: CallToolRequestParams) -> Result<An
     let input: Input = arguments::read(request.arguments)?;
     if let Some(principal) = call.principal(input.connection.as_deref()).await? {
         call.server.parts.linking.disconnect(&principal).await?;
-        call.server.parts.summarizer.forget(&Caller::new(&principal.id));
     }
     Answer::done(
         "GitHub is not connected any more; the stored authorization is being deleted.".to_owned(),

@@ -1,6 +1,9 @@
 //! The grants of one person: listed, revoked, bounded, and forgotten with the person.
 
+use std::time;
+
 use chrono::Duration;
+use tokio::time::timeout;
 
 use super::{
     Abandoned, GrantId, GrantRecord, GrantView, Grants, KEEP_PERSON, MOST_GRANTS, PersonGrants,
@@ -13,6 +16,9 @@ use crate::{
 
 /// How far the end of a person's record may lag behind, so that a refresh rarely writes it.
 const KEEP_SLACK: Duration = Duration::days(1);
+
+/// How soon an ending at another instance is noticed.
+const LOOK_EVERY: time::Duration = time::Duration::from_secs(2);
 
 impl Grants {
     /// Notes that a person was here, with or without a grant, and says in which epoch.
@@ -86,7 +92,23 @@ impl Grants {
         for id in taken {
             ended += usize::from(self.store.remove::<GrantRecord>(id.as_str()).await?);
         }
+        self.endings.tell(principal);
         Ok(ended)
+    }
+
+    /// Returns when a grant no longer stands: at once if it is ended in this process.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn until_ended(&self, id: &GrantId) -> Fallible<()> {
+        let mut endings = self.endings.watch();
+        loop {
+            // The sender lives as long as this does. Whoever asks has just been let in.
+            let _ = timeout(LOOK_EVERY, endings.changed()).await;
+            if !self.is_live(id).await? {
+                return Ok(());
+            }
+        }
     }
 
     /// Persons without a live grant for 30 days. Delete what is kept of each, then
@@ -117,18 +139,17 @@ impl Grants {
     pub(in crate::oauth) async fn end(&self, id: &GrantId) -> Fallible<()> {
         let Some(found) = self.store.get::<GrantRecord>(id.as_str()).await? else { return Ok(()) };
         self.store.remove::<GrantRecord>(id.as_str()).await?;
+        let principal = &found.value.terms.person.principal;
+        self.endings.tell(principal);
         let until = self.clock.now() + KEEP_PERSON;
         self.store
-            .update(
-                &found.value.terms.person.principal.digest(),
-                |person: &mut Versioned<PersonGrants>| {
-                    person.value.grants.retain(|other| other != id);
-                    if person.value.grants.is_empty() {
-                        person.expires_at = until;
-                    }
-                    Change::Write(())
-                },
-            )
+            .update(&principal.digest(), |person: &mut Versioned<PersonGrants>| {
+                person.value.grants.retain(|other| other != id);
+                if person.value.grants.is_empty() {
+                    person.expires_at = until;
+                }
+                Change::Write(())
+            })
             .await?;
         Ok(())
     }
@@ -173,7 +194,10 @@ impl Grants {
         live.sort_by_key(|(last_used_at, _)| *last_used_at);
         let surplus = (live.len() + 1).saturating_sub(MOST_GRANTS);
         for (_, id) in live.into_iter().take(surplus) {
-            self.store.remove::<GrantRecord>(id.as_str()).await?;
+            if let Some(found) = self.store.get::<GrantRecord>(id.as_str()).await? {
+                self.store.remove::<GrantRecord>(id.as_str()).await?;
+                self.endings.tell(&found.value.terms.person.principal);
+            }
             gone.push(id);
         }
         self.store

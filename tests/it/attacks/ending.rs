@@ -1,5 +1,7 @@
 //! What ends, ends for everybody and at once: access, modes, connections that nobody verified.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use super::house::{BEACON, House, Mode, Resident, http, login_of};
@@ -125,10 +127,13 @@ pub async fn a39(house: &mut House) {
         let ended = async {
             gate.until_waiting(1).await;
             end_access(house, &resident, end).await;
-            gate.release();
         };
-        let (answer, ()) = tokio::join!(summarize(&resident, end), ended);
+        // It ends at once and by itself: the LLM never answers, and is let go.
+        let both = Box::pin(async { tokio::join!(summarize(&resident, end), ended) });
+        let (answer, ()) = soon(&format!("{end:?}: the call runs on"), both).await;
         assert_nothing_served(&answer, end);
+        soon(&format!("{end:?}: the LLM is still asked"), gate.until_waiting(0)).await;
+        gate.release();
         drop(gate);
         // Inside the 15 seconds in which an answer passes for fresh.
         let resident = house.resident("octocat").await;
@@ -153,6 +158,11 @@ pub async fn a39(house: &mut House) {
         }
         house.server.clock.advance(chrono::Duration::minutes(2));
     }
+}
+
+/// Long before a call would end by itself.
+async fn soon<T>(otherwise: &str, it: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(15), it).await.expect(otherwise)
 }
 
 /// What takes the access away.

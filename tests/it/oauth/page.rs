@@ -2,8 +2,11 @@
 
 use serde_json::json;
 
-use super::{Member, login, member, start, until_accounts};
-use crate::{fakes::Browser, support::Server};
+use super::{Member, OAuthClient, login, member, start, tokens, until_accounts};
+use crate::{
+    fakes::Browser,
+    support::{Agent, Server},
+};
 
 /// The person's page in a browser of theirs that has not been here.
 async fn signed_in(server: &Server, login: &str) -> (Browser, crate::fakes::Page) {
@@ -55,6 +58,37 @@ async fn the_page_disconnects_and_connects_again() {
     let page = browser.press(&consent, "Authorize as octocat").await;
     assert!(page.says("@octocat"), "{page:?}");
     assert_eq!(login(&agent).await.as_deref(), Some("octocat"));
+}
+
+/// What passes for fresh goes with the access it was read for, even if the person allows it again at
+/// once, with the connection they have.
+#[tokio::test]
+async fn revoking_drops_what_passes_for_fresh() {
+    let server = start().await;
+    let Member { browser, client, .. } = member(&server, "octocat").await;
+    let wanted = json!({ "repository": "lighthouse-labs/beacon", "limit": 1 });
+    let asked = || server.world.github.api_calls().len();
+    for (button, is_kept) in [(None, true), (Some("Revoke"), false), (Some("Revoke all"), false)] {
+        let before = agent_of(&client, &browser).await;
+        assert!(!before.call("summarize_prs", wanted.clone()).await.is_error);
+        let calls = asked();
+        if let Some(button) = button {
+            let mut page = browser.get(server.url("/")).await;
+            while page.form_with(button).is_some() {
+                page = browser.press(&page, button).await;
+            }
+        }
+        let after = agent_of(&client, &browser).await;
+        assert!(!after.call("summarize_prs", wanted.clone()).await.is_error);
+        assert_eq!(asked() == calls, is_kept, "{button:?}");
+    }
+}
+
+/// An agent that the person allows without another trip to GitHub.
+async fn agent_of(client: &OAuthClient, browser: &Browser) -> Agent {
+    let page = browser.get(client.authorize_url()).await;
+    let back = browser.press(&page, "Allow as @octocat").await;
+    client.agent(&tokens(client.redeem(&client.code(&back)).await).await).await
 }
 
 #[tokio::test]
