@@ -5,7 +5,9 @@ mod desk;
 mod handles;
 mod honest;
 mod lasting;
+mod people;
 mod races;
+mod standing;
 mod sweeping;
 mod waiting;
 

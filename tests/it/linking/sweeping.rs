@@ -165,3 +165,22 @@ async fn a_connection_that_is_used_is_kept() {
         assert_eq!((kept.expires_at - start).num_minutes(), ends);
     }
 }
+
+/// A successor that cannot be asked at the moment, or is refused for another reason, was not killed.
+#[tokio::test]
+async fn an_outage_after_a_deletion_is_not_taken_for_its_harm() {
+    let desk = Desk::new().await;
+    let (principal, cookie) = (somebody(), cookie());
+    let old = desk.connect(&principal, &cookie, "octocat").await;
+    desk.connect(&principal, &cookie, "octocat").await;
+    let proxied = Match::prefix("GET", "/proxy/");
+    desk.world.scalekit.inject(proxied, Fault::status(503), usize::MAX);
+    desk.sweep().await;
+    desk.world.scalekit.heal();
+    assert!(!desk.has_account(&old));
+    assert_eq!(desk.login(&principal).await.as_deref(), Some("octocat"));
+    let newest = desk.connect(&principal, &cookie, "octocat").await;
+    desk.sweep().await;
+    assert_eq!(desk.world.scalekit.accounts().len(), 1);
+    assert!(desk.has_account(&newest));
+}
