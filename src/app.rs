@@ -1,6 +1,7 @@
 //! The wiring: from settings to a server that listens, and an orderly end.
 
 pub mod doctor;
+mod metrics;
 
 use std::{future::Future, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
@@ -103,6 +104,9 @@ impl App {
         let address = listener.local_addr().map_err(|error| {
             Failure::new(FailureCode::Internal, "The port has no address.").caused_by(error)
         })?;
+        // Before anything is counted.
+        let listener_of_metrics =
+            settings.metrics_token.as_ref().map(|_| metrics::listener()).transpose()?;
         let prepared = settings
             .prepare(&*entropy)
             .map_err(|problems| Failure::new(FailureCode::Internal, problems.to_string()))?;
@@ -154,7 +158,8 @@ impl App {
             stop: ending.stop.clone(),
         };
         let (agents, running) = mcp::router(parts, around)?;
-        let readiness = Readiness::new(store);
+        let readiness = Readiness::new(store.clone());
+        let front = Front::new(FrontSettings::default());
         let guard = match settings.auth_mode {
             AuthMode::OAuth => Guard::public,
             AuthMode::Session | AuthMode::SingleUser => Guard::loopback,
@@ -168,12 +173,21 @@ impl App {
             clock,
             entropy,
         );
-        let router =
-            browsers.merge(agents).layer(middleware::from_fn_with_state(guard, http::guard::stand));
+        let guarded = middleware::from_fn_with_state(guard, http::guard::stand);
+        let open = browsers.merge(agents);
+        let router = match listener_of_metrics.zip(settings.metrics_token) {
+            Some((handle, token)) => {
+                let (front, running) = (front.clone(), running.clone());
+                let looked = metrics::Looked { token, front, running, store };
+                let guarded = open.merge(metrics::router(looked, handle)).layer(guarded);
+                // What the guard refuses is counted too.
+                guarded.layer(middleware::from_fn(metrics::counted))
+            }
+            None => open.layer(guarded),
+        };
         let token_sweeper =
             authorization.map(|server| oauth::Sweeper::new(server, linking.clone()));
         let sweeper = Sweeper::new(linking);
-        let front = Front::new(FrontSettings::default());
         Ok(Self {
             listener,
             address,

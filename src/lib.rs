@@ -6,23 +6,24 @@
 //!
 //! 1. [`domain`]: **the words**. Repository names, pull requests and their facts, the stage by
 //!    rule, the digest, identifiers, failures, secrets, time and chance. Pure: no I/O, no async.
-//! 2. [`upstream`]: **the others**. Scalekit (accounts, links, proxy), GitHub (facts and
+//! 2. [`measure`]: **what is counted**. The names of all metrics, and nothing of anybody in them.
+//! 3. [`upstream`]: **the others**. Scalekit (accounts, links, proxy), GitHub (facts and
 //!    conversations over GraphQL, diffs over REST) and the LLM, each a concrete type with an injected
 //!    address, over one bounded transport.
-//! 3. [`store`]: **what lasts**. Typed records with compare-and-set and expiry, sealed, in `SQLite` or,
+//! 4. [`store`]: **what lasts**. Typed records with compare-and-set and expiry, sealed, in `SQLite` or,
 //!    for several instances, in Redis; or in memory.
-//! 4. [`identity`]: **who**. Principals, the browser's cookie, the keyring, and account linking: the
+//! 5. [`identity`]: **who**. Principals, the browser's cookie, the keyring, and account linking: the
 //!    flow that proves whose browser linked an account.
-//! 5. [`oauth`]: **may they**. The embedded authorization server: clients, codes, tokens, metadata.
-//! 6. [`summarize`]: **what**. Choose, read, pack, prompt, summarize, check, assemble.
-//! 7. [`mcp`]: **the agent's door**. One file a tool; sessions of the older protocol versions; asking
+//! 6. [`oauth`]: **may they**. The embedded authorization server: clients, codes, tokens, metadata.
+//! 7. [`summarize`]: **what**. Choose, read, pack, prompt, summarize, check, assemble.
+//! 8. [`mcp`]: **the agent's door**. One file a tool; sessions of the older protocol versions; asking
 //!    the person in the newer one.
-//! 8. [`http`]: **the browser's and operator's door**. The pages of the flow, probes, and the guard
+//! 9. [`http`]: **the browser's and operator's door**. The pages of the flow, probes, and the guard
 //!    that stands before every route.
-//! 9. [`front`]: **the front**. Connections: who gets one, how long each step on it may take, and
-//!    their orderly end.
-//! 10. [`config`]: **the settings**. One table of variables; the only room that names the environment.
-//! 11. [`telemetry`] and [`app`]: the log, and the wiring. `mcp` and `http` meet only in `app`.
+//! 10. [`front`]: **the front**. Connections: who gets one, how long each step on it may take, and
+//!     their orderly end.
+//! 11. [`config`]: **the settings**. One table of variables; the only room that names the environment.
+//! 12. [`telemetry`] and [`app`]: the log, and the wiring. `mcp` and `http` meet only in `app`.
 //!
 //! # What is always true
 //!
@@ -70,6 +71,7 @@
 //! link that is not made from `PUBLIC_BASE_URL`.
 
 pub mod domain;
+pub mod measure;
 pub mod upstream;
 pub mod store;
 pub mod identity;

@@ -25,6 +25,7 @@ use source::{code_without_comments, crate_paths, paths};
 /// The rooms from the ground up. A room may use those before it, and itself.
 const ROOMS: &[&str] = &[
     "domain",
+    "measure",
     "upstream",
     "store",
     "identity",

@@ -51,6 +51,7 @@ fn read(reader: &mut Reader<'_>, environment: &Environment) -> Option<Settings> 
     let allowed_origins = reader.read("ALLOWED_ORIGINS", values::origins).unwrap_or_default();
     let deadline = reader.read("SUMMARY_DEADLINE_SECONDS", values::number(5..=300));
     let budget = reader.read("DIFF_BUDGET_CHARS", values::number(1_000..=200_000));
+    let metrics_token = reader.read("METRICS_TOKEN", values::metrics_token);
     let format = reader.read("LOG_FORMAT", values::log_format);
     let filter = reader.read("RUST_LOG", values::log_filter).filter(|_| reader.is_set("RUST_LOG"));
     Some(Settings {
@@ -70,6 +71,7 @@ fn read(reader: &mut Reader<'_>, environment: &Environment) -> Option<Settings> 
             diff_budget_chars: budget?,
         },
         log: LogSettings { format: format?, filter },
+        metrics_token,
         warnings,
     })
 }

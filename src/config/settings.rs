@@ -38,6 +38,8 @@ pub struct Settings {
     pub summaries: SummarySettings,
     /// What is logged, and how.
     pub log: LogSettings,
+    /// Who shows it may read the metrics; `None`: nobody may, and nothing is counted.
+    pub metrics_token: Option<Secret>,
     /// What is not wrong but worth saying at the start.
     pub warnings: Vec<String>,
 }

@@ -186,15 +186,29 @@ pub(super) fn local_key(text: &str) -> Parsed<Option<Secret>> {
     if text == "off" {
         return Ok(None);
     }
-    // The alphabet of RFC 6750, section 2.1.
-    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte);
-    if text.len() < MIN_SECRET_BYTES || !text.bytes().all(fits) {
+    if !is_bearer_key(text) {
         return wrong(
             format!("is neither `off` nor a key of {MIN_SECRET_BYTES} letters and digits or more"),
             "Leave it unset to have one made, or make one with `openssl rand -hex 32`.",
         );
     }
     Ok(Some(Secret::from(text)))
+}
+
+pub(super) fn metrics_token(text: &str) -> Parsed<Secret> {
+    if !is_bearer_key(text) {
+        return wrong(
+            format!("is no key of {MIN_SECRET_BYTES} letters and digits or more"),
+            "Make one with `openssl rand -hex 32`, or leave it unset.",
+        );
+    }
+    Ok(Secret::from(text))
+}
+
+fn is_bearer_key(text: &str) -> bool {
+    // The alphabet of RFC 6750, section 2.1.
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte);
+    text.len() >= MIN_SECRET_BYTES && text.bytes().all(fits)
 }
 
 pub(super) fn store(text: &str) -> Parsed<StoreUrl> {

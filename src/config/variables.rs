@@ -173,6 +173,12 @@ pub const VARIABLES: &[Variable] = &[
         Fallback::Value("14000"),
         "How many characters of each diff the model reads. From 1000 to 200000.",
     ),
+    secret(
+        LOGS,
+        "METRICS_TOKEN",
+        Fallback::Described("no metrics"),
+        "Whoever shows this Bearer token gets Prometheus metrics at `/metrics`, under any `Host`; 32 characters or more.",
+    ),
     plain(
         LOGS,
         "LOG_FORMAT",

@@ -28,8 +28,12 @@ use crate::domain::{Failure, FailureCode, failure::Result};
 const FORWARDING_HEADERS: [&str; 3] = ["forwarded", "via", "x-real-ip"];
 const FORWARDING_PREFIXES: [&str; 2] = ["x-forwarded-", "cf-"];
 
-/// Routes that answer any `Host`: probes use addresses, and the answers are constants.
-const PROBES: [&str; 2] = ["/healthz", "/readyz"];
+/// Where an operator's monitoring reads, with a token.
+pub const METRICS: &str = "/metrics";
+
+/// Routes that answer any `Host`: probes use addresses. Two answer constants, the third nothing
+/// without a token that no page has.
+const PROBES: [&str; 3] = ["/healthz", "/readyz", METRICS];
 
 const MCP: &str = "/mcp";
 

@@ -8,17 +8,11 @@ use tracing::{Span, field};
 
 use crate::{
     domain::{FailureCode, PrincipalId, failure::log_number},
-    upstream,
+    measure, upstream,
 };
 
 /// Characters of a caller's digest: enough to tell callers apart, too few to look one up.
 const CALLER: usize = 12;
-
-/// The span of a call. Its tool is named only if there is one: any text may be sent as a name.
-pub(super) fn span(tool: Option<&str>) -> Span {
-    let call = log_number();
-    tracing::info_span!("call", call, tool = tool.unwrap_or("unknown"), caller = field::Empty)
-}
 
 /// Notes on the present span who is calling.
 pub(super) fn name(principal: &PrincipalId) {
@@ -46,6 +40,7 @@ pub(super) enum Ended {
 /// its client.
 #[derive(Debug)]
 pub(super) struct Entry {
+    tool: &'static str,
     span: Span,
     begun: Instant,
     upstream: upstream::Call,
@@ -53,8 +48,16 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    pub(super) fn begin(span: Span, upstream: upstream::Call) -> Self {
-        Self { span, begun: Instant::now(), upstream, ended: Ended::Cancelled }
+    /// The tool is named only if there is one: any text may be sent as a name.
+    pub(super) fn begin(tool: Option<&'static str>, upstream: upstream::Call) -> Self {
+        let (tool, call) = (tool.unwrap_or("unknown"), log_number());
+        let span = tracing::info_span!("call", call, tool, caller = field::Empty);
+        Self { tool, span, begun: Instant::now(), upstream, ended: Ended::Cancelled }
+    }
+
+    /// What the call's lines stand in.
+    pub(super) fn span(&self) -> Span {
+        self.span.clone()
     }
 
     /// The call has come to its end.
@@ -71,7 +74,9 @@ impl Drop for Entry {
             Ended::Cancelled => "cancelled",
             Ended::NoSuchTool => "no_such_tool",
         };
-        let milliseconds = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let time = self.begun.elapsed();
+        measure::tool_call(self.tool, outcome, time);
+        let milliseconds = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let (requests, github) = (self.upstream.requests(), self.upstream.github_requests());
         let _inside = self.span.enter();
         tracing::info!(outcome, milliseconds, requests, github_requests = github, "a call ended");

@@ -62,11 +62,10 @@ impl McpServer {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        let tool = self.inner.tools.iter().find(|tool| tool.name == request.name);
-        let span = journal::span(tool.map(|tool| &*tool.name));
         let upstream = upstream::Call::within(self.inner.parts.settings.summary_deadline);
-        let entry = journal::Entry::begin(span.clone(), upstream.clone());
-        let (ended, answer) = self.answer(request, context, upstream).instrument(span).await;
+        let entry = journal::Entry::begin(tools::name(&request.name), upstream.clone());
+        let (ended, answer) =
+            self.answer(request, context, upstream).instrument(entry.span()).await;
         entry.end(ended);
         answer
     }

@@ -40,9 +40,12 @@ pub use request::{MAX_PULL_REQUESTS, Request};
 
 use crate::{
     domain::{
-        Clock, Failure, FailureCode, digest::RepositoryDigest, failure::Result,
+        Clock, Failure, FailureCode,
+        digest::{RepositoryDigest, Usage},
+        failure::Result,
         pull_request::PullRequest,
     },
+    measure,
     upstream::{
         github::{GitHub, ListQuery, PullRequestList},
         llm::Llm,
@@ -212,6 +215,8 @@ impl Summarizer {
         let (mut digest, is_settled) =
             answer::collect(list, parts.into_iter(), ranking, self.llm_host(), read_at);
         digest.usage.github_requests = call.github_requests();
+        let Usage { cache_hits, llm_calls, .. } = digest.usage;
+        measure::summary(cache_hits, llm_calls, digest.pending.len());
         if is_settled {
             let now = inner.clock.now();
             inner.freshness.put(caller, &asker.account, request, &digest, now);

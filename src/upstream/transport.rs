@@ -333,6 +333,7 @@ impl Transport {
                 Ok(outcome) => outcome,
                 Err(_) => Err(TransportError::TimedOut),
             };
+            lane.count(&outcome, sent_at.elapsed());
             self.note(lane, &outcome, attempt, sent_at, dispatch, call);
             let wait = (attempt < self.clients.settings().max_retries && again.is_some())
                 .then(|| self.wait_before_retry(dispatch.retry, &outcome, attempt))

@@ -26,6 +26,7 @@ mod kills;
 mod linking;
 mod messages;
 mod oauth;
+mod metrics;
 mod packing;
 mod private_network;
 mod program;

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     domain::{AuthMode, FlowId, GitHubAccount, PrincipalId, UserId, failure::Result},
+    measure,
     store::Versioned,
     upstream::{Call, github::GitHub, scalekit::Scalekit},
 };
@@ -108,6 +109,7 @@ impl AccountLinking {
             self.delete_connection(&user).await?;
             return Err(ended(&ending));
         }
+        measure::flow_ended("connected");
         if let Some(browser) = browser {
             self.remember_in_browser(&browser, &user).await?;
         }

@@ -12,6 +12,7 @@ use crate::{
     domain::{
         AuthMode, Failure, FailureCode, FlowId, PrincipalId, Timestamp, UserId, failure::Result,
     },
+    measure,
     store::{Change, Record, Versioned},
 };
 
@@ -104,6 +105,7 @@ impl AccountLinking {
             return Ok(false);
         }
         let Flow { id, user, principal, .. } = &flow.value;
+        measure::flow_ended(ending.slug());
         tracing::info!(?id, ending = ending.slug(), "a flow ended without a connection");
         if ending == Ending::Unverified {
             tell_the_operator();

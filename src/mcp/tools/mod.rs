@@ -36,6 +36,13 @@ pub fn all() -> Vec<Tool> {
     ]
 }
 
+/// The name of the tool that is called so, if there is one.
+pub(super) fn name(called: &str) -> Option<&'static str> {
+    let names =
+        [summarize_prs::NAME, connect_github::NAME, auth_status::NAME, disconnect_github::NAME];
+    names.into_iter().find(|name| *name == called)
+}
+
 /// One call of a tool.
 pub(super) struct Call {
     pub(super) server: Arc<Inner>,

@@ -22,7 +22,10 @@ use async_openai::types::chat::{
 use reqwest::Url;
 
 use super::transport::{Call, Transport, TransportSettings};
-use crate::domain::{Entropy, Failure, FailureCode, Secret, failure::Result};
+use crate::{
+    domain::{Entropy, Failure, FailureCode, Secret, failure::Result},
+    measure,
+};
 use exchange::{Endpoint, Refusal};
 
 /// Where completions are asked for when no address is set.
@@ -159,7 +162,10 @@ impl Llm {
         loop {
             let request = self.0.request(system, user, max_tokens, is_renamed, is_cool);
             let refusal = match self.0.ask(request, call).await {
-                Ok(completion) => return Ok(completion),
+                Ok(completion) => {
+                    measure::llm_tokens(completion.prompt_tokens, completion.completion_tokens);
+                    return Ok(completion);
+                }
                 Err(refusal) => refusal,
             };
             match &refusal {

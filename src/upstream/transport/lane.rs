@@ -11,9 +11,11 @@ use std::{
 use tokio::time::Instant;
 
 use super::{
-    TransportSettings,
+    Answer, TransportError, TransportSettings,
     breaker::{Asker, Breaker, BreakerState, Change, Failed, FailureKind},
 };
+
+use crate::measure;
 
 /// How an upstream is doing, as its answers tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +40,7 @@ pub(super) struct Lane {
 
 impl Lane {
     pub(super) fn new(upstream: &'static str, settings: &TransportSettings) -> Self {
+        measure::upstream_is_up(upstream, true);
         let breaker = Some(Mutex::new(Breaker::new(settings.outage_pause)));
         Self { breaker, ..Self::without_breaker(upstream, settings) }
     }
@@ -66,10 +69,29 @@ impl Lane {
         self.breaker().is_none_or(|mut breaker| breaker.admit(asker, now).is_ok())
     }
 
+    /// Counts an attempt.
+    pub(super) fn count(&self, outcome: &Result<Answer, TransportError>, time: Duration) {
+        let outcome = match outcome {
+            Ok(answer) => match answer.status.as_u16() {
+                200..=399 => "answered",
+                429 => "limited",
+                400..=499 => "refused",
+                _ => "server_error",
+            },
+            Err(TransportError::Connect(_)) => "no_connection",
+            Err(TransportError::TimedOut) => "timed_out",
+            Err(TransportError::Interrupted(_)) => "interrupted",
+            Err(TransportError::TooLarge(_)) => "too_large",
+            Err(TransportError::Malformed(_) | TransportError::Down(_)) => "malformed",
+        };
+        measure::upstream_request(self.upstream, outcome, time);
+    }
+
     pub(super) fn answered(&self, now: Instant) {
         let change = self.breaker().and_then(|mut breaker| breaker.answered(now));
         if let Some(Change::Closed(after)) = change {
             let seconds = after.as_secs();
+            measure::upstream_is_up(self.upstream, true);
             tracing::info!(upstream = self.upstream, seconds, "an upstream answers again");
         }
     }
@@ -79,6 +101,7 @@ impl Lane {
         let (upstream, kind) = (self.upstream, failed.kind.slug());
         match change {
             Some(Change::Opened { for_everybody: true }) => {
+                measure::upstream_is_up(upstream, false);
                 tracing::warn!(
                     upstream,
                     kind,
