@@ -9,12 +9,14 @@ mod tools;
 mod wire;
 
 use std::{
+    collections::BTreeMap,
     fmt,
     sync::{Arc, Mutex, PoisonError},
 };
 
 use reqwest::{Method, RequestBuilder, StatusCode, Url};
 use secrecy::ExposeSecret as _;
+use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
 pub use self::{
@@ -142,7 +144,8 @@ impl Scalekit {
             StatusCode::NOT_FOUND if self.is_unknown_connection(&answer) => {
                 Err(unknown_connection())
             }
-            StatusCode::NOT_FOUND => Ok(None),
+            StatusCode::NOT_FOUND if is_object(&answer) => Ok(None),
+            StatusCode::NOT_FOUND => Err(unavailable(&answer)),
             _ => Err(refusal(&answer)),
         }
     }
@@ -211,14 +214,17 @@ impl Scalekit {
         }
     }
 
-    /// Deletes the account and the GitHub token kept for it. No account is success too.
+    /// Deletes the account and the GitHub token kept for it. No account is success too, if it is
+    /// Scalekit who says so: what is taken for deleted is not tried again.
     pub async fn delete_account(&self, user: &UserId, call: &Call) -> Result<()> {
         let body = json!(self.account(user));
         let answer = self.rpc(&Rpc::post(wire::DELETE, body, Retry::Safe), call).await?;
-        if answer.status.is_success() || answer.status == StatusCode::NOT_FOUND {
-            return Ok(());
+        match answer.status {
+            status if status.is_success() => Ok(()),
+            StatusCode::NOT_FOUND if is_object(&answer) => Ok(()),
+            StatusCode::NOT_FOUND => Err(unavailable(&answer)),
+            _ => Err(refusal(&answer)),
         }
-        Err(refusal(&answer))
     }
 
     async fn create_account(&self, user: &UserId, call: &Call) -> Result<()> {
@@ -296,6 +302,11 @@ impl Rpc {
     fn dispatch(&self) -> Dispatch {
         Dispatch { retry: self.retry, cap: BodyCap::Whole(1_000_000), purpose: Purpose::Scalekit }
     }
+}
+
+/// Scalekit's errors are JSON objects; the page of whatever else stands at its address is none.
+fn is_object(answer: &Answer) -> bool {
+    serde_json::from_slice::<BTreeMap<String, IgnoredAny>>(&answer.body).is_ok()
 }
 
 /// Appends `path` to the base address; its segments are percent-encoded where needed.

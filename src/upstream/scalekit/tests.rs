@@ -220,9 +220,15 @@ async fn deleting_what_is_not_there_is_success_and_an_outage_is_not() {
     assert_eq!(b.fake.seen("POST /api/v1/connected_accounts:delete "), 1);
     assert_eq!(b.scalekit.account_status(&b.user, &call()).await.unwrap(), None);
 
-    let b = bench(|_| (500, "{}")).await;
-    let failure = b.scalekit.delete_account(&b.user, &call()).await.unwrap_err();
-    assert_eq!(failure.code, FailureCode::ScalekitUnavailable);
+    // The 404 of whatever else stands at that address says nothing of an account.
+    let replies: [Reply; 3] = [|_| (500, "{}"), |_| (404, "<html>Not here</html>"), |_| (404, "")];
+    for reply in replies {
+        let b = bench(reply).await;
+        let failure = b.scalekit.delete_account(&b.user, &call()).await.unwrap_err();
+        assert_eq!(failure.code, FailureCode::ScalekitUnavailable);
+        let failure = b.scalekit.account_status(&b.user, &call()).await.unwrap_err();
+        assert_eq!(failure.code, FailureCode::ScalekitUnavailable);
+    }
 }
 
 #[tokio::test]

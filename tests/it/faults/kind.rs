@@ -38,6 +38,7 @@ pub enum Kind {
     Sso,
     Forbidden,
     NotFound,
+    PageNotFound,
     NotAcceptable,
     Redirect,
 }
@@ -47,7 +48,7 @@ const DIFF: &str = "diff --git a/a b/a\n--- a/a\n+++ b/a\n@@ -0,0 +1,99999 @@\n"
 const LINE: &str = "+One more line of a file that somebody generated, as long as such lines are.\n";
 
 impl Kind {
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 30] = [
         Self::Nothing,
         Self::Delay,
         Self::Silence,
@@ -75,6 +76,7 @@ impl Kind {
         Self::Sso,
         Self::Forbidden,
         Self::NotFound,
+        Self::PageNotFound,
         Self::NotAcceptable,
         Self::Redirect,
     ];
@@ -109,6 +111,7 @@ impl Kind {
             Self::Sso => "403 single sign-on",
             Self::Forbidden => "403",
             Self::NotFound => "404",
+            Self::PageNotFound => "404 with a web page",
             Self::NotAcceptable => "406",
             Self::Redirect => "302 elsewhere",
         }
@@ -121,6 +124,8 @@ impl Kind {
             Self::GitHubUnauthorized => {
                 matches!(asked.class(), Class::Tool | Class::Query | Class::Read)
             }
+            // Elsewhere it means what any 404 does.
+            Self::PageNotFound => matches!(asked, Asked::Status | Asked::Delete),
             _ => true,
         }
     }
@@ -168,6 +173,9 @@ impl Kind {
             }
             Self::Forbidden => always(refusal(asked, 403, &[])),
             Self::NotFound => always(refusal(asked, 404, &[])),
+            Self::PageNotFound => {
+                always(Fault::Status(404, "<html>Nothing here</html>".to_owned(), Vec::new()));
+            }
             Self::NotAcceptable => always(refusal(asked, 406, &[])),
             Self::Redirect => {
                 let elsewhere = vec![("location", "http://127.0.0.1:9/elsewhere".to_owned())];
@@ -321,7 +329,7 @@ fn refused(kind: Kind, asked: Asked) -> &'static str {
         // What is not there needs no deletion.
         (Kind::NotFound, Class::Rpc) if asked == Asked::Delete => "answer",
         (Kind::NotFound, Class::Rpc) if asked == Asked::Status => "none",
-        (Kind::NotAcceptable, Class::Rpc) => "scalekit_unavailable",
+        (Kind::NotAcceptable | Kind::PageNotFound, Class::Rpc) => "scalekit_unavailable",
         (_, Class::Rpc) => "scalekit_rejected_us",
         (Kind::Sso, Class::Tool | Class::Query | Class::Read) => "sso_required",
         (Kind::Forbidden, Class::Tool | Class::Query | Class::Read) => "github_access_denied",
