@@ -160,6 +160,10 @@ failure_codes! {
     LlmRejectedUs = "llm_rejected_us", Operator, 502,
         agent: "Tell the user that the operator must check the OPENAI_* settings.",
         human: "The operator must check OPENAI_API_KEY, OPENAI_BASE_URL and OPENAI_MODEL.";
+    /// A form is longer than any of ours.
+    RequestTooLarge = "request_too_large", Caller, 413,
+        agent: "Send less at once.",
+        human: "Go back and try again; if a program made this request, it sent too much at once.";
     /// This caller, or all together, ask too much.
     TooManyRequests = "too_many_requests", Caller, 429,
         agent: "Wait as long as the message says, then call again.",

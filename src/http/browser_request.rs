@@ -1,6 +1,10 @@
 //! What a browser tells with its request, and what we make of it.
 
-use axum::http::{HeaderMap, header};
+use axum::{
+    body::Bytes,
+    extract::rejection::BytesRejection,
+    http::{HeaderMap, StatusCode, header},
+};
 use url::{Url, form_urlencoded};
 
 use super::Pages;
@@ -20,7 +24,13 @@ impl Browser {
         let agent =
             headers.get(header::USER_AGENT).and_then(|a| a.to_str().ok()).unwrap_or_default();
         let cookie_name = CookieName::choose(&pages.settings.public_base_url, agent);
-        let sent = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+        // Other programs' cookies of the same host may hold any bytes, and must not hide ours.
+        let sent: Vec<_> = headers
+            .get_all(header::COOKIE)
+            .iter()
+            .map(|value| String::from_utf8_lossy(value.as_bytes()))
+            .collect();
+        let sent = sent.iter().map(std::convert::AsRef::as_ref);
         let cookie = BrowserCookie::from_headers(sent, &cookie_name)?;
         Ok(Self { cookie_name, cookie })
     }
@@ -32,12 +42,16 @@ impl Browser {
 /// `forbidden`.
 pub(super) fn admit_form(headers: &HeaderMap, public_base_url: &Url) -> Result<()> {
     let own = public_base_url.origin().ascii_serialization();
-    let admitted = match (headers.get("sec-fetch-site"), headers.get(header::ORIGIN)) {
-        (Some(site), _) => site == "same-origin",
-        (None, Some(origin)) => origin == own.as_str(),
-        (None, None) => false,
-    };
+    let by_site = all_say(headers, "sec-fetch-site", "same-origin");
+    let admitted = by_site.or_else(|| all_say(headers, "origin", &own)).unwrap_or(false);
     if admitted { Ok(()) } else { Err(not_from_our_page()) }
+}
+
+/// Whether every header of this name says `wanted`; `None`: there is none.
+fn all_say(headers: &HeaderMap, name: &str, wanted: &str) -> Option<bool> {
+    let mut sent = headers.get_all(name).iter().peekable();
+    sent.peek()?;
+    Some(sent.all(|value| value.as_bytes() == wanted.as_bytes()))
 }
 
 pub(super) fn not_from_our_page() -> Box<Failure> {
@@ -52,14 +66,10 @@ pub(super) fn not_from_our_page() -> Box<Failure> {
 /// # Errors
 /// `forbidden`.
 pub(super) fn admit_navigation(headers: &HeaderMap) -> Result<()> {
-    let is = |name: &str, wanted: &str| {
-        headers.get(name).is_none_or(|value| value.as_bytes() == wanted.as_bytes())
-    };
+    let is = |name: &str, wanted: &str| all_say(headers, name, wanted).unwrap_or(true);
     let speculative = ["sec-purpose", "purpose", "x-purpose", "x-moz"].iter().any(|name| {
-        headers
-            .get(*name)
-            .and_then(|value| value.to_str().ok())
-            .is_some_and(|value| value.contains("prefetch") || value.contains("preview"))
+        let mut sent = headers.get_all(*name).iter().filter_map(|value| value.to_str().ok());
+        sent.any(|value| value.contains("prefetch") || value.contains("preview"))
     });
     if !speculative && is("sec-fetch-mode", "navigate") && is("sec-fetch-dest", "document") {
         return Ok(());
@@ -70,10 +80,26 @@ pub(super) fn admit_navigation(headers: &HeaderMap) -> Result<()> {
     ))
 }
 
+/// The body of a form.
+///
+/// # Errors
+/// `request_too_large`; `invalid_arguments` for a body that broke off.
+pub(super) fn form_body(read: Result<Bytes, BytesRejection>) -> Result<Bytes> {
+    read.map_err(|rejection| {
+        let failure = if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+            Failure::new(FailureCode::RequestTooLarge, "No form of this server is that long.")
+        } else {
+            Failure::new(FailureCode::InvalidArguments, "The form did not arrive whole.")
+        };
+        failure.caused_by(rejection)
+    })
+}
+
 /// One parameter of a query or form.
 ///
 /// # Errors
-/// `invalid_arguments` when it occurs twice: nobody can tell which one is meant.
+/// `invalid_arguments` when it occurs twice, for nobody can tell which one is meant, and when it is
+/// not UTF-8 or holds control characters, which none of ours does.
 pub(super) fn parameter(encoded: &[u8], name: &str) -> Result<Option<String>> {
     let mut values = form_urlencoded::parse(encoded).filter(|(n, _)| n == name).map(|(_, v)| v);
     let (first, second) = (values.next(), values.next());
@@ -81,6 +107,14 @@ pub(super) fn parameter(encoded: &[u8], name: &str) -> Result<Option<String>> {
         return Err(Failure::new(
             FailureCode::InvalidArguments,
             format!("The parameter {name} was sent twice."),
+        ));
+    }
+    // The decoder puts U+FFFD in the place of bytes that are not UTF-8.
+    let unreadable = |c: char| c.is_control() || c == char::REPLACEMENT_CHARACTER;
+    if first.as_ref().is_some_and(|value| value.contains(unreadable)) {
+        return Err(Failure::new(
+            FailureCode::InvalidArguments,
+            format!("The parameter {name} holds control characters or is not UTF-8."),
         ));
     }
     Ok(first.map(std::borrow::Cow::into_owned))

@@ -2,7 +2,10 @@
 
 use axum::{
     body::Bytes,
-    extract::{Path, State},
+    extract::{
+        Path, State,
+        rejection::{BytesRejection, PathRejection},
+    },
     http::{HeaderMap, HeaderValue, header},
     response::{IntoResponse as _, Redirect, Response},
 };
@@ -10,7 +13,7 @@ use maud::{Markup, html};
 
 use super::{
     PAGE_DEADLINE, Pages,
-    browser_request::{Browser, admit_form, not_from_our_page, parameter},
+    browser_request::{Browser, admit_form, form_body, not_from_our_page, parameter},
     page,
     problem::failure_response,
 };
@@ -26,11 +29,11 @@ use crate::{
 /// GET: shows who asks for what. Changes nothing.
 pub(super) async fn show(
     State(pages): State<Pages>,
-    Path(flow): Path<String>,
+    flow: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
 ) -> Response {
     let shown = async {
-        let flow = parse(&flow)?;
+        let flow = parse(flow)?;
         let browser = Browser::of(&headers, &pages)?;
         let page = pages.linking.open(&flow, browser.cookie.as_ref()).await?;
         Ok(form(&page, &pages))
@@ -41,18 +44,24 @@ pub(super) async fn show(
 /// POST: the person pressed a button.
 pub(super) async fn press(
     State(pages): State<Pages>,
-    Path(flow): Path<String>,
+    flow: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
-    body: Bytes,
+    body: Result<Bytes, BytesRejection>,
 ) -> Response {
-    pressed(&pages, &flow, &headers, &body)
+    pressed(&pages, flow, &headers, body)
         .await
         .unwrap_or_else(|failure| failure_response(&failure, &headers))
 }
 
-async fn pressed(pages: &Pages, flow: &str, headers: &HeaderMap, body: &[u8]) -> Result<Response> {
+async fn pressed(
+    pages: &Pages,
+    flow: Result<Path<String>, PathRejection>,
+    headers: &HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response> {
     admit_form(headers, &pages.settings.public_base_url)?;
     let flow = parse(flow)?;
+    let body = &form_body(body)?;
     let browser = Browser::of(headers, pages)?;
     let csrf = parameter(body, "csrf")?.unwrap_or_default();
     let good_for = |cookie| pages.linking.csrf_is_good(flow.as_str(), cookie, &csrf);
@@ -94,8 +103,9 @@ async fn reuse(
     Ok(Redirect::to("/connected").into_response())
 }
 
-fn parse(flow: &str) -> Result<FlowId> {
-    FlowId::parse(flow).ok_or_else(|| {
+/// The flow that the address names; a segment that is not UTF-8 names none.
+fn parse(segment: Result<Path<String>, PathRejection>) -> Result<FlowId> {
+    segment.ok().and_then(|Path(flow)| FlowId::parse(&flow)).ok_or_else(|| {
         Failure::new(FailureCode::NotFound, "This address is incomplete or was changed on its way.")
     })
 }

@@ -21,7 +21,7 @@ use std::{sync::Arc, time::Duration};
 use axum::{
     Router,
     extract::DefaultBodyLimit,
-    http::{HeaderMap, StatusCode},
+    http::{HeaderMap, HeaderName, StatusCode, header},
     response::Response,
     routing::{get, head},
 };
@@ -86,7 +86,7 @@ pub fn router(
     };
     Router::new()
         .route("/connect/{flow}", get(connect::show).post(connect::press))
-        .route("/user/verify", head(method_not_allowed).get(verify::callback))
+        .route("/user/verify", head(no_head).get(verify::callback))
         .route("/connected", get(verify::connected).post(verify::disconnect))
         .layer(DefaultBodyLimit::max(LONGEST_FORM))
         .with_state(pages)
@@ -104,6 +104,7 @@ async fn not_found(headers: HeaderMap) -> Response {
     )
 }
 
-async fn method_not_allowed() -> StatusCode {
-    StatusCode::METHOD_NOT_ALLOWED
+/// Link scanners ask for a head first; this address is opened by a person or not at all.
+async fn no_head() -> (StatusCode, [(HeaderName, &'static str); 1]) {
+    (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "GET")])
 }

@@ -7,7 +7,7 @@
 use axum::{
     Router,
     body::Bytes,
-    extract::{DefaultBodyLimit, RawQuery, State},
+    extract::{DefaultBodyLimit, RawQuery, State, rejection::BytesRejection},
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse as _, Response},
@@ -17,7 +17,7 @@ use maud::{Markup, html};
 
 use super::{
     LONGEST_FORM, PAGE_DEADLINE, Pages,
-    browser_request::{Browser, admit_form, not_from_our_page, parameter},
+    browser_request::{Browser, admit_form, form_body, not_from_our_page, parameter},
     page,
     problem::failure_response,
 };
@@ -27,7 +27,9 @@ use crate::{
         BrowserCookie,
         linking::{Identified, SignedIn},
     },
-    oauth::{Asker, AuthorizationRequest, AuthorizationServer, Location, OAuthError, Refusal},
+    oauth::{
+        Asker, AuthorizationRequest, AuthorizationServer, ErrorCode, Location, OAuthError, Refusal,
+    },
     upstream::Call,
 };
 
@@ -87,17 +89,26 @@ async fn show(
 }
 
 /// POST `/authorize`: the person pressed a button.
-async fn pressed(State(consent): State<Consent>, headers: HeaderMap, body: Bytes) -> Response {
+async fn pressed(
+    State(consent): State<Consent>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
     consent
-        .decide(&headers, &body)
+        .decide(&headers, body)
         .await
         .unwrap_or_else(|failure| failure_response(&failure, &headers))
 }
 
 impl Consent {
-    async fn decide(&self, headers: &HeaderMap, body: &[u8]) -> Result<Response> {
+    async fn decide(
+        &self,
+        headers: &HeaderMap,
+        body: Result<Bytes, BytesRejection>,
+    ) -> Result<Response> {
         let linking = &self.pages.linking;
         admit_form(headers, &self.pages.settings.public_base_url)?;
+        let body = &form_body(body)?;
         let browser = Browser::of(headers, &self.pages)?;
         let query = parameter(body, "request")?.unwrap_or_default();
         let csrf = parameter(body, "csrf")?.unwrap_or_default();
@@ -296,21 +307,33 @@ pub(super) fn set_cookie(
     Ok(())
 }
 
-async fn token(State(consent): State<Consent>, body: Bytes) -> Response {
+async fn token(State(consent): State<Consent>, body: Result<Bytes, BytesRejection>) -> Response {
+    let body = match body {
+        Ok(body) => body,
+        Err(rejection) => return unread(&rejection, ErrorCode::InvalidRequest),
+    };
     match consent.server.token(&body).await {
         Ok(answer) => json(StatusCode::OK, answer.to_json()),
         Err(error) => oauth_error(&error),
     }
 }
 
-async fn register(State(consent): State<Consent>, body: Bytes) -> Response {
+async fn register(State(consent): State<Consent>, body: Result<Bytes, BytesRejection>) -> Response {
+    let body = match body {
+        Ok(body) => body,
+        Err(rejection) => return unread(&rejection, ErrorCode::InvalidClientMetadata),
+    };
     match consent.server.register(&body) {
         Ok(client) => json(StatusCode::CREATED, client.to_string()),
         Err(error) => oauth_error(&error),
     }
 }
 
-async fn revoke(State(consent): State<Consent>, body: Bytes) -> Response {
+async fn revoke(State(consent): State<Consent>, body: Result<Bytes, BytesRejection>) -> Response {
+    let body = match body {
+        Ok(body) => body,
+        Err(rejection) => return unread(&rejection, ErrorCode::InvalidRequest),
+    };
     match consent.server.revoke(&body).await {
         Ok(()) => StatusCode::OK.into_response(),
         Err(error) => oauth_error(&error),
@@ -331,6 +354,13 @@ async fn preflight() -> StatusCode {
 
 fn json(status: StatusCode, body: String) -> Response {
     (status, [(header::CONTENT_TYPE, "application/json")], body).into_response()
+}
+
+/// A body that is too long, or that broke off: clients read OAuth's JSON whatever the status.
+fn unread(rejection: &BytesRejection, code: ErrorCode) -> Response {
+    let error = OAuthError::new(code, "The request is too long, or it did not arrive whole.");
+    tracing::info!(code = code.slug(), %rejection, "a client's request was not read");
+    json(rejection.status(), error.to_json())
 }
 
 fn oauth_error(error: &OAuthError) -> Response {

@@ -4,7 +4,7 @@
 use axum::{
     Router,
     body::Bytes,
-    extract::{DefaultBodyLimit, RawQuery, State},
+    extract::{DefaultBodyLimit, RawQuery, State, rejection::BytesRejection},
     http::HeaderMap,
     response::{IntoResponse as _, Redirect, Response},
     routing::{get, post},
@@ -13,7 +13,7 @@ use maud::{Markup, html};
 
 use super::{
     LONGEST_FORM, PAGE_DEADLINE, Pages,
-    browser_request::{Browser, admit_form, not_from_our_page, parameter},
+    browser_request::{Browser, admit_form, form_body, not_from_our_page, parameter},
     connect, oauth, page,
     problem::failure_response,
 };
@@ -67,17 +67,26 @@ async fn show(
 }
 
 /// POST `/person`: one of the page's buttons.
-async fn pressed(State(person): State<Person>, headers: HeaderMap, body: Bytes) -> Response {
+async fn pressed(
+    State(person): State<Person>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
     person
-        .decide(&headers, &body)
+        .decide(&headers, body)
         .await
         .unwrap_or_else(|failure| failure_response(&failure, &headers))
 }
 
 impl Person {
-    async fn decide(&self, headers: &HeaderMap, body: &[u8]) -> Result<Response> {
+    async fn decide(
+        &self,
+        headers: &HeaderMap,
+        body: Result<Bytes, BytesRejection>,
+    ) -> Result<Response> {
         let linking = &self.pages.linking;
         admit_form(headers, &self.pages.settings.public_base_url)?;
+        let body = &form_body(body)?;
         let browser = Browser::of(headers, &self.pages)?;
         let csrf = parameter(body, "csrf")?.unwrap_or_default();
         let good_for =

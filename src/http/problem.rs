@@ -63,6 +63,7 @@ fn headline(failure: &Failure) -> &'static str {
         404 => "Not found",
         409 => "Not finished yet",
         410 => "This link no longer works",
+        413 => "Too much at once",
         429 => "Too many requests",
         400 | 401 | 403 => "Nothing was connected",
         _ => "Something did not work",

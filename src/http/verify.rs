@@ -2,7 +2,7 @@
 
 use axum::{
     body::Bytes,
-    extract::{RawQuery, State},
+    extract::{RawQuery, State, rejection::BytesRejection},
     http::HeaderMap,
     response::{IntoResponse as _, Redirect, Response},
 };
@@ -10,12 +10,14 @@ use maud::html;
 
 use super::{
     PAGE_DEADLINE, Pages,
-    browser_request::{Browser, admit_form, admit_navigation, not_from_our_page, parameter},
+    browser_request::{
+        Browser, admit_form, admit_navigation, form_body, not_from_our_page, parameter,
+    },
     oauth, page,
     problem::failure_response,
 };
 use crate::{
-    domain::{Failure, failure::Result},
+    domain::{Failure, FailureCode, failure::Result},
     identity::{
         BrowserCookie,
         linking::{Callback, Completed, Interrupted},
@@ -40,7 +42,7 @@ pub(super) async fn callback(
         let callback = Callback {
             state: read("state")?,
             auth_request_id: read("auth_request_id")?,
-            error: read("error")?,
+            error: read("error")?.map(refusal).transpose()?.flatten(),
         };
         let browser = Browser::of(&headers, &pages)?;
         let call = Call::within(PAGE_DEADLINE);
@@ -51,6 +53,23 @@ pub(super) async fn callback(
         Ok(response) => response,
         Err(interrupted) => explain(&pages, interrupted, &headers).await,
     }
+}
+
+/// The provider's word for a refusal (RFC 6749 section 4.1.2.1); an empty one counts as omitted
+/// (section 3.1).
+///
+/// # Errors
+/// `invalid_arguments` for what is no such word: it does not say that anybody declined.
+fn refusal(error: String) -> Result<Option<String>> {
+    const LONGEST: usize = 512;
+    let is_of_a_word = |b: u8| matches!(b, 0x20..=0x7e) && b != b'"' && b != b'\\';
+    if error.len() > LONGEST || !error.bytes().all(is_of_a_word) {
+        return Err(Failure::new(
+            FailureCode::InvalidArguments,
+            "The error that came with this address is none that OAuth knows.",
+        ));
+    }
+    Ok((!error.is_empty()).then_some(error))
 }
 
 /// A linked account ends here; an identified person goes on to where they came from.
@@ -124,10 +143,11 @@ async fn shown(pages: &Pages, headers: &HeaderMap) -> Result<Response> {
 pub(super) async fn disconnect(
     State(pages): State<Pages>,
     headers: HeaderMap,
-    body: Bytes,
+    body: Result<Bytes, BytesRejection>,
 ) -> Response {
     let done = async {
         admit_form(&headers, &pages.settings.public_base_url)?;
+        let body = form_body(body)?;
         let browser = Browser::of(&headers, &pages)?;
         let csrf = parameter(&body, "csrf")?.unwrap_or_default();
         let cookie = browser

@@ -128,10 +128,11 @@ fn refused(status: StatusCode, challenge: &str, text: &str) -> Response {
     response
 }
 
-/// In constant time.
+/// In constant time. Of two such headers none is believed.
 fn carries(headers: &HeaderMap, key: &Secret) -> bool {
-    let presented = headers
-        .get(header::AUTHORIZATION)
+    let mut sent = headers.get_all(header::AUTHORIZATION).iter();
+    let only = sent.next().filter(|_| sent.next().is_none());
+    let presented = only
         .and_then(|value| value.to_str().ok())
         .and_then(|value| value.split_once(' '))
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
@@ -158,6 +159,11 @@ mod tests {
         assert!(!sent("Bearer "));
         assert!(!sent("Basic the-local-key"));
         assert!(!carries(&HeaderMap::new(), &key));
+        let mut twice = HeaderMap::new();
+        for _ in 0..2 {
+            twice.append(header::AUTHORIZATION, "Bearer the-local-key".parse().unwrap());
+        }
+        assert!(!carries(&twice, &key));
     }
 
     #[tokio::test]

@@ -5,6 +5,7 @@
 //! `_meta` is of the era without sessions. Bodies are read here once, bounded in size and time, and
 //! held against JSON-RPC, so that malformed ones get its error instead of a bare status.
 
+mod json;
 mod message;
 
 use std::time::Duration;
@@ -35,6 +36,10 @@ use crate::{
 
 const SESSION_HEADER: &str = "mcp-session-id";
 
+/// What is said once or not at all: two readers of a request could each believe another one.
+const SINGLE_HEADERS: [&str; 5] =
+    [SESSION_HEADER, "mcp-protocol-version", "mcp-method", "mcp-name", "content-type"];
+
 /// JSON-RPC's code for what a server defines itself; clients of this era take it with HTTP 404 as
 /// "initialize again".
 const SESSION_NOT_FOUND: ErrorCode = ErrorCode(-32001);
@@ -61,6 +66,15 @@ pub(super) async fn admit(State(door): State<Door>, request: Request, next: Next
         Ok(admitted) => admitted,
         Err(refusal) => return unwanted(request.into_body(), *refusal).await,
     };
+    let headers = request.headers();
+    if let Some(name) =
+        SINGLE_HEADERS.iter().find(|name| headers.get_all(**name).iter().count() > 1)
+    {
+        let text = format!("The header {name} was sent more than once.");
+        let refusal =
+            refuse(StatusCode::BAD_REQUEST, ErrorCode::INVALID_REQUEST, &text, &Value::Null);
+        return unwanted(request.into_body(), refusal).await;
+    }
     match *request.method() {
         Method::POST => door.post(&admitted, request, next).await,
         Method::DELETE => door.delete(&admitted, request.headers()).await,

@@ -163,7 +163,7 @@ fn refused(
 
 fn state(parameters: &Parameters) -> Result<Option<String>, &'static str> {
     match parameters.get("state") {
-        Err(_) => Err("The state was sent more than once."),
+        Err(_) => Err("The state was sent more than once, or is not printable ASCII."),
         Ok(None) => Ok(None),
         // RFC 6749 appendix A.5.
         Ok(Some(state))
@@ -184,9 +184,9 @@ fn read_rest(
     parameters: &Parameters,
     endpoints: &Endpoints,
 ) -> Result<(Challenge, Scope), OAuthError> {
-    parameters.all_single().or_else(|error| match parameters.get("resource") {
-        // RFC 8707 allows several resources; this server has one.
-        Err(_) => refuse(ErrorCode::InvalidTarget, "Only one resource can be asked for."),
+    parameters.all_sound().or_else(|error| match parameters.get("resource") {
+        // RFC 8707 allows several resources, and this server has one; malformed is none.
+        Err(_) => refuse(ErrorCode::InvalidTarget, "One readable resource can be asked for."),
         Ok(_) => Err(error),
     })?;
     match parameters.require("response_type", "The response_type is missing.")? {

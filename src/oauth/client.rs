@@ -194,7 +194,9 @@ impl Clients {
         if request.iter().find(|b| !b.is_ascii_whitespace()) != Some(&b'{') {
             return Err(unreadable());
         }
-        let asked: RequestedMetadata = serde_json::from_slice(request).map_err(|_| unreadable())?;
+        // As a whole: what is skipped is JSON too only if it is UTF-8 (RFC 8259 section 8.1).
+        let request = std::str::from_utf8(request).map_err(|_| unreadable())?;
+        let asked: RequestedMetadata = serde_json::from_str(request).map_err(|_| unreadable())?;
         let name = ClientName::claimed(asked.client_name.as_deref().unwrap_or_default());
         let redirects = asked.admit(&self.policy)?;
         let id = self.sign(&name, &redirects)?;

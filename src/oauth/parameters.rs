@@ -22,13 +22,15 @@ pub struct Parameters(BTreeMap<String, Value>);
 enum Value {
     Once(String),
     Doubled,
+    Unreadable,
 }
 
 impl Parameters {
     /// Reads `application/x-www-form-urlencoded`.
     ///
     /// # Errors
-    /// `invalid_request` for what is too long, not UTF-8, or contains control characters.
+    /// `invalid_request` for what is too long. What is not UTF-8, or contains control characters,
+    /// counts against the parameter alone, so that whoever may be told is told.
     pub fn parse(encoded: &[u8]) -> Result<Self, OAuthError> {
         let refuse = |why| Err(OAuthError::new(ErrorCode::InvalidRequest, why));
         if encoded.len() > MAX_BYTES {
@@ -41,15 +43,17 @@ impl Parameters {
             }
             // The decoder puts U+FFFD in the place of bytes that are not UTF-8.
             let unreadable = |c: char| c.is_control() || c == char::REPLACEMENT_CHARACTER;
-            if name.contains(unreadable) || value.contains(unreadable) {
-                return refuse("The request contains control characters or is not UTF-8.");
-            }
+            let read = if name.contains(unreadable) || value.contains(unreadable) {
+                Value::Unreadable
+            } else {
+                Value::Once(value.into_owned())
+            };
             match parameters.entry(name.into_owned()) {
                 Entry::Occupied(mut taken) => {
                     taken.insert(Value::Doubled);
                 }
                 Entry::Vacant(free) => {
-                    free.insert(Value::Once(value.into_owned()));
+                    free.insert(read);
                 }
             }
         }
@@ -59,12 +63,13 @@ impl Parameters {
     /// A parameter's value; `None` if it is omitted or empty.
     ///
     /// # Errors
-    /// `invalid_request` if it was sent twice.
+    /// `invalid_request` if it was sent twice, or nobody can read it.
     pub fn get(&self, name: &str) -> Result<Option<&str>, OAuthError> {
         match self.0.get(name) {
             None => Ok(None),
             Some(Value::Once(value)) => Ok((!value.is_empty()).then_some(value.as_str())),
             Some(Value::Doubled) => Err(doubled()),
+            Some(Value::Unreadable) => Err(unreadable()),
         }
     }
 
@@ -76,13 +81,17 @@ impl Parameters {
         self.get(name)?.ok_or_else(|| OAuthError::new(ErrorCode::InvalidRequest, missing))
     }
 
-    /// Fails if any parameter, known or not, was sent twice.
+    /// Fails if any parameter, known or not, was sent twice or cannot be read.
     ///
     /// # Errors
     /// `invalid_request`.
-    pub fn all_single(&self) -> Result<(), OAuthError> {
-        if self.0.values().any(|value| matches!(value, Value::Doubled)) {
-            return Err(doubled());
+    pub fn all_sound(&self) -> Result<(), OAuthError> {
+        for value in self.0.values() {
+            match value {
+                Value::Once(_) => {}
+                Value::Doubled => return Err(doubled()),
+                Value::Unreadable => return Err(unreadable()),
+            }
         }
         Ok(())
     }
@@ -90,6 +99,11 @@ impl Parameters {
 
 fn doubled() -> OAuthError {
     OAuthError::new(ErrorCode::InvalidRequest, "A parameter was sent more than once.")
+}
+
+fn unreadable() -> OAuthError {
+    let why = "The request contains control characters or is not UTF-8.";
+    OAuthError::new(ErrorCode::InvalidRequest, why)
 }
 
 #[cfg(test)]
@@ -105,10 +119,10 @@ mod tests {
         assert_eq!(read.get("b").unwrap(), Some("2"));
         assert_eq!(read.get("c").unwrap(), None);
         assert_eq!(read.get("d").unwrap(), None);
-        assert!(read.all_single().is_err());
+        assert!(read.all_sound().is_err());
         // Spelled differently it is the same parameter.
         assert!(Parameters::parse(b"state=1&st%61te=2").unwrap().get("state").is_err());
-        assert!(Parameters::parse(b"a=1&A=1").unwrap().all_single().is_ok());
+        assert!(Parameters::parse(b"a=1&A=1").unwrap().all_sound().is_ok());
     }
 
     #[test]
@@ -116,9 +130,13 @@ mod tests {
         for bad in
             ["a=%00", "a=%0d%0aLocation:%20x", "%0a=1", "a=%ff", "a=%c3", "a=%7f", "a=%c2%85"]
         {
-            assert!(Parameters::parse(bad.as_bytes()).is_err(), "{bad}");
+            let read = Parameters::parse(format!("{bad}&state=1").as_bytes()).unwrap();
+            assert!(read.all_sound().is_err(), "{bad}");
+            assert!(!matches!(read.get("a"), Ok(Some(_))), "{bad}");
+            assert_eq!(read.get("state").unwrap(), Some("1"));
         }
-        assert!(Parameters::parse(&[b'a', b'=', 0xff]).is_err());
+        let read = Parameters::parse(&[b'a', b'=', 0xff]).unwrap();
+        assert_eq!(read.get("a").unwrap_err().code, ErrorCode::InvalidRequest);
         assert!(Parameters::parse(&vec![b'a'; MAX_BYTES + 1]).is_err());
         assert!(Parameters::parse(&vec![b'a'; MAX_BYTES]).is_ok());
         let many: Vec<_> = (0..=MOST_PARAMETERS).map(|n| format!("p{n}=1")).collect();

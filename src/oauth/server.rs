@@ -75,7 +75,7 @@ impl AuthorizationServer {
             .get("resource")
             .map_err(|error| OAuthError { code: ErrorCode::InvalidTarget, ..error });
         self.endpoints.check_resource(resources?)?;
-        form.all_single()?;
+        form.all_sound()?;
         let grant_type = form.require("grant_type", "The grant_type is missing.")?;
         let client = form.require("client_id", "The client_id is missing.")?;
         let client = self.clients.recognize(client)?.digest();
@@ -115,7 +115,7 @@ impl AuthorizationServer {
     /// `invalid_request` without a token, `invalid_client` for a client that is none.
     pub async fn revoke(&self, form: &[u8]) -> Result<(), OAuthError> {
         let form = Parameters::parse(form)?;
-        form.all_single()?;
+        form.all_sound()?;
         let token = form.require("token", "The token is missing.")?;
         let client = form.get("client_id")?;
         let client = client.map(|id| self.clients.recognize(id)).transpose()?;

@@ -13,6 +13,7 @@
 mod fakes;
 
 mod attacks;
+mod bad_input;
 mod chaos;
 mod corpus;
 mod doctor;

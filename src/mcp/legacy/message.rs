@@ -12,7 +12,11 @@ use serde::{Deserialize as _, de::DeserializeOwned};
 use serde_json::{Map, Value};
 use tokio::time::timeout;
 
-use super::{super::LONGEST_REQUEST, refuse};
+use super::{
+    super::LONGEST_REQUEST,
+    json::{self, Flaw},
+    refuse,
+};
 
 const VERSION_HEADER: &str = "mcp-protocol-version";
 const VERSION_META: &str = "io.modelcontextprotocol/protocolVersion";
@@ -96,9 +100,14 @@ pub(super) async fn read(body: Body, patience: Duration) -> Result<Message, Box<
             &Value::Null,
         )
     })?;
-    let value: Value = serde_json::from_slice(&bytes).map_err(|_| {
-        let text = "The message is not JSON.";
-        refusal(StatusCode::BAD_REQUEST, ErrorCode::PARSE_ERROR, text, &Value::Null)
+    let value = json::parse(&bytes).map_err(|flaw| {
+        let (code, text) = match flaw {
+            Flaw::NotJson => (ErrorCode::PARSE_ERROR, "The message is not JSON."),
+            Flaw::Doubled => {
+                (ErrorCode::INVALID_REQUEST, "A member of the message occurs more than once.")
+            }
+        };
+        refusal(StatusCode::BAD_REQUEST, code, text, &Value::Null)
     })?;
     let violation = match &value {
         Value::Object(fields) => violation(fields),

@@ -143,7 +143,9 @@ async fn who_is_not_known_is_not_redirected_to() {
         (("redirect_uri", Some("http://127.0.0.1:5000/other")), ErrorCode::InvalidRequest),
         // Allowed, but not this client's.
         (("redirect_uri", Some("https://vscode.dev/redirect")), ErrorCode::InvalidRequest),
-        (("x", Some("\r\nLocation: https://evil.example")), ErrorCode::InvalidRequest),
+        // Nobody can read it.
+        (("client_id", Some("\0")), ErrorCode::InvalidRequest),
+        (("redirect_uri", Some("http://127.0.0.1:5000/cb\n")), ErrorCode::InvalidRequest),
     ] {
         assert_eq!(world.page(&world.query(&[changes])).await, code, "{changes:?}");
     }
@@ -175,7 +177,11 @@ async fn other_errors_go_back_to_the_client_with_its_state() {
         (("code_challenge_method", Some("plain")), "invalid_request"),
         (("code_challenge_method", Some("s256")), "invalid_request"),
         (("resource", Some("https://evil.example/mcp")), "invalid_target"),
+        (("resource", Some("https://prs.example/mcp\0")), "invalid_target"),
         (("scope", Some("admin")), "invalid_scope"),
+        // What nobody can read is told, known or not, and never repeated.
+        (("scope", Some("pull_requests\u{7}")), "invalid_request"),
+        (("x", Some("\r\nLocation: https://evil.example")), "invalid_request"),
     ] {
         let told = world.told(&world.query(&[changes])).await;
         assert_eq!(told["error"], error, "{changes:?}");
@@ -197,6 +203,7 @@ async fn a_doubtful_state_is_not_repeated() {
         format!("{}&state=other", world.query(&[])),
         world.query(&[("state", Some(&long))]),
         world.query(&[("state", Some("ständig"))]),
+        world.query(&[("state", Some("s\r\nLocation: https://evil.example"))]),
     ] {
         let told = world.told(&query).await;
         assert_eq!(told["error"], "invalid_request");

@@ -50,7 +50,7 @@ pub struct House {
 }
 
 impl House {
-    async fn open(mode: Mode, storage: TokenStorage) -> Self {
+    pub async fn open(mode: Mode, storage: TokenStorage) -> Self {
         let world = World::builder().token_storage(storage).hosts("scalekit.test", "github.test");
         let builder = Server::builder().world(world).set("SESSION_SECRET", SECRET);
         let builder = match mode {

@@ -11,7 +11,7 @@ mod crowd;
 mod ending;
 mod flows;
 mod front;
-mod house;
+pub mod house;
 mod linking;
 mod redirects;
 mod secrets;
