@@ -89,7 +89,7 @@ pub struct Discussion {
     pub review_comments: Option<u64>,
     /// Reviews submitted; null if unknown.
     pub reviews: Option<u64>,
-    /// Review threads not resolved; null if unknown.
+    /// Review threads not resolved; null unless all were seen.
     pub unresolved_threads: Option<u64>,
 }
 
@@ -110,13 +110,16 @@ pub struct Facts {
     pub deletions: Option<u64>,
     /// Files changed.
     pub changed_files: Option<u64>,
-    /// What branch protection says; "none" means that no review is required.
+    /// What branch protection says, which may count approvals of earlier commits; "none" means
+    /// that no review is required.
     pub review_decision: ReviewDecision,
-    /// Reviewers whose latest verdict is an approval.
+    /// People with write access whose latest verdict approves the last commit, without those who
+    /// are asked to look again; null if unknown.
     pub approvals: Option<u32>,
-    /// Reviewers whose latest verdict asks for changes.
+    /// People with write access whose latest verdict asks for changes, without those who are asked
+    /// to look again; null if unknown.
     pub changes_requested: Option<u32>,
-    /// Whose review is asked for and has not come; null if unknown.
+    /// Whose review is asked for and has not come; null unless all are known.
     pub review_requests: Option<Vec<String>>,
     /// Checks of the last commit.
     pub checks: Checks,

@@ -63,6 +63,20 @@ pub enum Mergeable {
     Unknown,
 }
 
+/// What GitHub says of the merge as a whole (`mergeStateStatus`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MergeState {
+    /// The branch must be brought up to date first.
+    Behind,
+    /// A rule of the base branch forbids the merge. Which, GitHub does not say; where only a bot
+    /// or a queue may merge, it always says so.
+    Blocked,
+    /// Neither.
+    Other,
+    /// GitHub is still computing it, or did not answer.
+    Unknown,
+}
+
 /// The checks of the head commit, taken together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -114,7 +128,7 @@ pub enum ReviewState {
     Pending,
 }
 
-/// One reviewer's latest verdict (`latestOpinionatedReviews`).
+/// The latest verdict of one reviewer who may write (`latestOpinionatedReviews`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Review {
     /// Who.
@@ -125,6 +139,8 @@ pub struct Review {
     pub submitted_at: Option<DateTime<Utc>>,
     /// The commit that was reviewed; older than the head means the verdict may be stale.
     pub commit: Option<String>,
+    /// It is known to come without words of its own.
+    pub is_silent: bool,
 }
 
 /// Everything the one facts query answers about a pull request.
@@ -168,17 +184,25 @@ pub struct PullRequest {
     pub review_comments: Option<u64>,
     /// Reviews submitted, of every kind (`reviews.totalCount`); `None` if GitHub did not say.
     pub reviews: Option<u64>,
-    /// Review threads nobody has resolved; `None` if GitHub did not say.
+    /// Review threads nobody has resolved; `None` if GitHub did not tell all of them.
     pub unresolved_threads: Option<u64>,
+    /// So many of them were seen.
+    pub unresolved_threads_seen: u64,
     /// What branch protection says.
     pub review_decision: ReviewDecision,
-    /// Each reviewer's latest verdict; `None` if GitHub did not tell all of them.
+    /// The latest verdict of each reviewer who may write, since anybody else may say anything;
+    /// `None` if GitHub did not tell all of them.
     pub latest_reviews: Option<Vec<Review>>,
     /// Logins (or team names) whose review is asked for and has not come; `None` if GitHub did not
     /// say.
     pub review_requests: Option<Vec<String>>,
+    /// Others are asked too, whom GitHub did not name: a team that this account may not see, or
+    /// more than one answer holds.
+    pub has_unnamed_requests: bool,
     /// Conflicts?
     pub mergeable: Mergeable,
+    /// What else stands in the way.
+    pub merge_state: MergeState,
     /// In a merge queue; `None` if GitHub did not say.
     pub is_in_merge_queue: Option<bool>,
     /// Will be merged by GitHub when the requirements are met; `None` if GitHub did not say.
@@ -187,7 +211,8 @@ pub struct PullRequest {
     pub checks: Checks,
     /// Names of its labels; `None` if GitHub did not say.
     pub labels: Option<Vec<String>>,
-    /// When a human last commented, reviewed or pushed, as far as the facts tell.
+    /// When a human last commented, reviewed or pushed, at the latest; `None` if the facts set no
+    /// bound.
     pub last_human_activity: Option<DateTime<Utc>>,
 }
 
@@ -205,7 +230,7 @@ impl PullRequest {
         conversation.unwrap_or_default().saturating_add(review.unwrap_or_default())
     }
 
-    /// Each reviewer's latest verdict, as far as GitHub told.
+    /// The latest verdict of each reviewer who may write, as far as GitHub told.
     pub fn told_reviews(&self) -> &[Review] {
         self.latest_reviews.as_deref().unwrap_or_default()
     }
@@ -213,6 +238,11 @@ impl PullRequest {
     /// Whose review is asked for, as far as GitHub told.
     pub fn told_requests(&self) -> &[String] {
         self.review_requests.as_deref().unwrap_or_default()
+    }
+
+    /// Whose review is asked for; `None` unless all are known.
+    pub fn all_requests(&self) -> Option<&[String]> {
+        self.review_requests.as_deref().filter(|_| !self.has_unnamed_requests)
     }
 }
 
@@ -298,6 +328,8 @@ pub struct Diff {
     /// Not all files are in `files`: GitHub lists at most 3,000, our own cap cut the answer, or
     /// reading was interrupted.
     pub is_truncated: bool,
+    /// Only the first page of its files was read, because this way to GitHub has no other.
+    pub is_first_page: bool,
     /// Why reading ended too early; the same request may read more the next time.
     pub interruption: Option<FailureCode>,
 }

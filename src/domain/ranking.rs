@@ -133,7 +133,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::domain::pull_request::{Checks, Mergeable, ReviewDecision};
+    use crate::domain::pull_request::{Checks, MergeState, Mergeable, ReviewDecision};
 
     fn pull_request(number: u64, comments: (u64, u64), times: (i64, i64)) -> PullRequest {
         let time = |seconds| DateTime::from_timestamp(seconds, 0).unwrap();
@@ -157,10 +157,13 @@ mod tests {
             review_comments: Some(comments.1),
             reviews: Some(0),
             unresolved_threads: None,
+            unresolved_threads_seen: 0,
             review_decision: ReviewDecision::Unknown,
             latest_reviews: None,
             review_requests: None,
+            has_unnamed_requests: false,
             mergeable: Mergeable::Unknown,
+            merge_state: MergeState::Unknown,
             is_in_merge_queue: None,
             auto_merge: None,
             checks: Checks::UNKNOWN,

@@ -10,7 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     clock::Timestamp,
-    pull_request::{CheckState, Mergeable, PullRequest, Review, ReviewDecision, ReviewState},
+    pull_request::{
+        CheckState, MergeState, Mergeable, PullRequest, Review, ReviewDecision, ReviewState,
+    },
     text,
 };
 
@@ -37,7 +39,7 @@ pub enum Stage {
     CiPending,
     /// A review is required.
     NeedsReview,
-    /// Nothing stands in the way.
+    /// Approved, and none of the above is known to apply.
     Ready,
 }
 
@@ -101,9 +103,11 @@ pub struct Assessment {
     pub reasons: Vec<String>,
     /// Whose turn it is.
     pub next_actor: NextActor,
+    /// The verdicts it rests on.
+    pub verdicts: Verdicts,
 }
 
-/// The reviewers' verdicts: per reviewer the latest, bots left out.
+/// The verdicts of the reviewers who may write: per reviewer the latest, bots left out.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Verdicts {
     /// Who approves the commits as they are now.
@@ -114,8 +118,10 @@ pub struct Verdicts {
     pub changes_requested: Vec<String>,
     /// Who of these did so on an earlier commit; it still counts until they look again.
     pub earlier_changes_requested: Vec<String>,
-    /// Whose verdict a newer request for review has cancelled.
-    pub superseded: Vec<String>,
+    /// Whose approval a newer request for review has cancelled.
+    pub superseded_approvals: Vec<String>,
+    /// Whose request for changes a newer request for review has cancelled.
+    pub superseded_rejections: Vec<String>,
 }
 
 impl Verdicts {
@@ -130,8 +136,9 @@ impl Verdicts {
                 .any(|requested| requested.eq_ignore_ascii_case(&review.author.login));
             let earlier = is_on_earlier_commit(review, pull_request);
             match review.state {
-                ReviewState::Approved | ReviewState::ChangesRequested if asked_again => {
-                    verdicts.superseded.push(login);
+                ReviewState::Approved if asked_again => verdicts.superseded_approvals.push(login),
+                ReviewState::ChangesRequested if asked_again => {
+                    verdicts.superseded_rejections.push(login);
                 }
                 ReviewState::Approved if earlier => verdicts.earlier_approvals.push(login),
                 ReviewState::Approved => verdicts.approvals.push(login),
@@ -145,6 +152,11 @@ impl Verdicts {
             }
         }
         verdicts
+    }
+
+    /// Who is asked to look again.
+    fn superseded(&self) -> Vec<String> {
+        [self.superseded_approvals.as_slice(), &self.superseded_rejections].concat()
     }
 }
 
@@ -205,6 +217,7 @@ pub fn assess(pull_request: &PullRequest, now: Timestamp) -> Assessment {
         stale: pull_request.last_human_activity.is_some_and(|last| now - last >= STALE_AFTER),
         reasons,
         next_actor,
+        verdicts,
     }
 }
 
@@ -245,23 +258,30 @@ fn rules(
         reasons.push(reason);
         return (Stage::ChangesRequested, NextActor::Author);
     }
-    match pull_request.unresolved_threads {
-        Some(0) => {}
-        Some(1) => {
-            reasons.push("1 review thread is unresolved.".to_owned());
+    match (pull_request.unresolved_threads, pull_request.unresolved_threads_seen) {
+        (Some(0), _) => {}
+        (None, 0) => {
+            reasons.push("Whether review threads are unresolved is not known.".to_owned());
+        }
+        (told, seen) => {
+            reasons.push(unresolved(told, seen));
             return (Stage::UnresolvedThreads, NextActor::Author);
         }
-        Some(threads) => {
-            reasons.push(format!("{threads} review threads are unresolved."));
-            return (Stage::UnresolvedThreads, NextActor::Author);
-        }
-        None => reasons.push("Whether review threads are unresolved is not known.".to_owned()),
     }
     if checks.state == CheckState::Pending {
         reasons.push(counted(checks.pending, "check is still running", "checks are still running"));
         return (Stage::CiPending, NextActor::Ci);
     }
     review_or_ready(pull_request, verdicts, reasons)
+}
+
+fn unresolved(told: Option<u64>, seen: u64) -> String {
+    match (told, seen) {
+        (Some(1), _) => "1 review thread is unresolved.".to_owned(),
+        (Some(threads), _) => format!("{threads} review threads are unresolved."),
+        (None, 1) => "At least 1 review thread is unresolved.".to_owned(),
+        (None, seen) => format!("At least {seen} review threads are unresolved."),
+    }
 }
 
 /// Somebody's verdict, or GitHub's word where the verdicts it rests on were not all told.
@@ -271,7 +291,8 @@ fn changes_requested(pull_request: &PullRequest, verdicts: &Verdicts) -> Option<
     }
     let told = pull_request.review_decision == ReviewDecision::ChangesRequested;
     // GitHub keeps saying so after a re-request, until the reviewer answers: then it is their turn.
-    (told && verdicts.superseded.is_empty())
+    // That somebody who approved is asked again does not explain it.
+    (told && verdicts.superseded_rejections.is_empty())
         .then(|| "GitHub says that changes are requested.".to_owned())
 }
 
@@ -282,7 +303,7 @@ fn review_or_ready(
     reasons: &mut Vec<String>,
 ) -> (Stage, NextActor) {
     let approved = !verdicts.approvals.is_empty();
-    let asked = !pull_request.told_requests().is_empty();
+    let asked = !pull_request.told_requests().is_empty() || pull_request.has_unnamed_requests;
     let reviewers = match (asked, &pull_request.review_requests) {
         (true, _) => NextActor::Reviewers,
         (false, Some(_)) => NextActor::Maintainers,
@@ -296,11 +317,11 @@ fn review_or_ready(
             } else {
                 "GitHub says that it is approved.".to_owned()
             });
-            (Stage::Ready, NextActor::Maintainers)
+            ready(pull_request, reasons)
         }
-        ReviewDecision::None if approved && verdicts.superseded.is_empty() => {
+        ReviewDecision::None if approved && verdicts.superseded().is_empty() => {
             reasons.push(format!("Approved by {}.", listed(&verdicts.approvals)));
-            (Stage::Ready, NextActor::Maintainers)
+            ready(pull_request, reasons)
         }
         ReviewDecision::None if approved => {
             reasons.push(
@@ -316,7 +337,9 @@ fn review_or_ready(
         }
         ReviewDecision::None => {
             reasons.push(
-                "No review is required, but nobody has approved the current commits.".to_owned(),
+                "No review is required, but nobody with write access has approved the current \
+                 commits."
+                    .to_owned(),
             );
             (Stage::NeedsReview, reviewers)
         }
@@ -331,11 +354,40 @@ fn review_or_ready(
     }
 }
 
+/// Approved: the maintainers' turn, unless GitHub says that more is needed, or something that might
+/// stand in the way is not known.
+fn ready(pull_request: &PullRequest, reasons: &mut Vec<String>) -> (Stage, NextActor) {
+    if pull_request.is_in_merge_queue.is_none() {
+        reasons.push("Whether it is in a merge queue is not known.".to_owned());
+    }
+    let is_all_known = pull_request.mergeable != Mergeable::Unknown
+        && pull_request.checks.state != CheckState::Unknown
+        && pull_request.unresolved_threads.is_some()
+        && pull_request.is_in_merge_queue.is_some();
+    let next_actor = match pull_request.merge_state {
+        MergeState::Behind => {
+            reasons.push(
+                "Its branch is behind the base branch and must be updated before the merge."
+                    .to_owned(),
+            );
+            NextActor::Author
+        }
+        MergeState::Blocked => {
+            reasons.push("GitHub says that a rule of the base branch blocks the merge.".to_owned());
+            NextActor::Unknown
+        }
+        MergeState::Other | MergeState::Unknown if is_all_known => NextActor::Maintainers,
+        MergeState::Other | MergeState::Unknown => NextActor::Unknown,
+    };
+    (Stage::Ready, next_actor)
+}
+
 /// What does not decide the stage and still matters to whoever reads it.
 fn notes(pull_request: &PullRequest, verdicts: &Verdicts, stage: Stage) -> Vec<String> {
     let mut notes = Vec::new();
-    if !verdicts.superseded.is_empty() {
-        notes.push(format!("Asked to review again: {}.", listed(&verdicts.superseded)));
+    let superseded = verdicts.superseded();
+    if !superseded.is_empty() {
+        notes.push(format!("Asked to review again: {}.", listed(&superseded)));
     }
     if !verdicts.earlier_approvals.is_empty() {
         notes.push(format!(
@@ -349,10 +401,20 @@ fn notes(pull_request: &PullRequest, verdicts: &Verdicts, stage: Stage) -> Vec<S
             listed(&verdicts.earlier_changes_requested)
         ));
     }
-    if stage == Stage::NeedsReview && !pull_request.told_requests().is_empty() {
+    if stage == Stage::NeedsReview {
         let waiting: Vec<String> =
             pull_request.told_requests().iter().map(|login| text::title(login, 64)).collect();
-        notes.push(format!("Waiting for {}.", listed(&waiting)));
+        match (waiting.is_empty(), pull_request.has_unnamed_requests) {
+            (true, false) => {}
+            (true, true) => {
+                notes.push("Waiting for somebody whom GitHub does not name.".to_owned())
+            }
+            (false, false) => notes.push(format!("Waiting for {}.", listed(&waiting))),
+            (false, true) => notes.push(format!(
+                "Waiting for {} and others whom GitHub does not name.",
+                listed(&waiting)
+            )),
+        }
     }
     if stage == Stage::Ready && pull_request.checks.state == CheckState::None {
         notes.push("The last commit has no checks.".to_owned());

@@ -4,7 +4,7 @@ use crate::domain::{
     clock::Timestamp,
     digest::{Coverage, Digest, Discussion, Facts, SummaryStatus},
     pull_request::PullRequest,
-    stage::{Verdicts, assess},
+    stage::assess,
     text,
 };
 
@@ -21,14 +21,14 @@ pub fn assemble(
     now: Timestamp,
 ) -> Digest {
     let assessment = assess(pull_request, now);
-    let verdicts = Verdicts::of(pull_request);
+    let verdicts = &assessment.verdicts;
     let are_told = pull_request.latest_reviews.is_some();
     let count = |names: &[String]| u32::try_from(names.len()).ok().filter(|_| are_told);
     let labels = pull_request.labels.as_ref().map(|labels| {
         labels.iter().take(MAX_NAMES).map(|name| text::name(name, NAME_CHARS)).collect()
     });
     // No login has a dot: what looks like a file's name in one is no file's.
-    let logins = pull_request.review_requests.as_ref().map(|logins| {
+    let logins = pull_request.all_requests().map(|logins| {
         logins.iter().take(MAX_NAMES).map(|login| text::title(login, NAME_CHARS)).collect()
     });
     Digest {

@@ -40,14 +40,14 @@ pub use request::{MAX_PULL_REQUESTS, Request};
 
 use crate::{
     domain::{
-        Clock, Failure, FailureCode,
+        Clock, Failure, FailureCode, Timestamp,
         digest::{RepositoryDigest, Usage},
         failure::Result,
         pull_request::PullRequest,
     },
     measure,
     upstream::{
-        github::{GitHub, ListQuery, PullRequestList},
+        github::{GitHub, ListQuery, PullRequestList, RateLimit},
         llm::Llm,
         transport::Call,
     },
@@ -212,6 +212,11 @@ impl Summarizer {
         let work = Work { asker: &asker, request, list: &list, read: &read, allowance, answer_by };
         let parts = inner.parts(&work, progress, total).await;
         let ranking = request.ranking(list.is_chosen_by_github);
+        let limits = github.rate_limits();
+        // That the list's own is used up has been said.
+        let graphql = limits.graphql.filter(|_| may_ask);
+        let now = inner.clock.now();
+        warn_of_limits(&[(graphql, "points"), (limits.rest, "REST requests")], now, &mut list);
         let (mut digest, is_settled) =
             answer::collect(list, parts.into_iter(), ranking, self.llm_host(), read_at);
         digest.usage.github_requests = call.github_requests();
@@ -276,29 +281,21 @@ impl Inner {
         }
     }
 
-    /// Says when little of GitHub's limit is left. False: nothing is, and asking on would be in
-    /// vain.
+    /// Says when nothing of GitHub's limit is left. False: nothing is, and asking on would be in vain.
     fn look_at_the_limit(&self, asker: &Asker<'_>, list: &mut PullRequestList) -> bool {
         let Some(told) = list.rate_limit else { return true };
-        let until = told.reset_at.map_or_else(String::new, |at| format!(" until {}", moment(at)));
-        if told.remaining == 0 {
-            match told.reset_at {
-                Some(at) => self.governor.hold(asker.caller, &asker.account, at),
-                None => self.hold(asker, UNSTATED_WAIT),
-            }
-            list.warnings.push(format!(
-                "GitHub's rate limit for this account is used up{until}: what was not read before \
-                 is missing."
-            ));
-            return false;
+        if told.remaining > 0 {
+            return true;
         }
-        if let Some(limit) = told.limit.filter(|limit| told.remaining < limit / 10) {
-            list.warnings.push(format!(
-                "Of GitHub's rate limit for this account {} of {limit} points are left{until}.",
-                told.remaining
-            ));
+        match told.reset_at {
+            Some(at) => self.governor.hold(asker.caller, &asker.account, at),
+            None => self.hold(asker, UNSTATED_WAIT),
         }
-        true
+        list.warnings.push(format!(
+            "GitHub's rate limit for this account is used up{}: what was not read before is missing.",
+            until(told.reset_at)
+        ));
+        false
     }
 
     /// Every pull request's part, in the list's order.
@@ -358,6 +355,30 @@ impl Inner {
         let answer = writing.write(prompt, work.answer_by, work.allowance).await;
         answer::part(pull_request, parts, comments_used, answer, self.clock.now())
     }
+}
+
+/// Says when little is left of one of GitHub's limits, after all that this call has asked.
+fn warn_of_limits(
+    limits: &[(Option<RateLimit>, &str)],
+    now: Timestamp,
+    list: &mut PullRequestList,
+) {
+    for (limit, unit) in limits {
+        let left = limit.filter(|limit| limit.is_low() && limit.reset_at.is_none_or(|at| now < at));
+        if let Some(left) = left
+            && let Some(limit) = left.limit
+        {
+            list.warnings.push(format!(
+                "Of GitHub's rate limit for this account {} of {limit} {unit} are left{}.",
+                left.remaining,
+                until(left.reset_at)
+            ));
+        }
+    }
+}
+
+fn until(at: Option<Timestamp>) -> String {
+    at.map_or_else(String::new, |at| format!(" until {}", moment(at)))
 }
 
 fn stopping() -> Box<Failure> {

@@ -1,7 +1,8 @@
 //! What a summary is made from, read once: diffs one by one, conversations together.
 //!
 //! Both are kept under keys that hold what the caller's own list has just said of the pull request
-//! (host, repository's number, head, counts, time of change), and looked up only then.
+//! (host, repository's number, head, counts, time of change), and looked up only then. What GitHub
+//! told with a gap, or stopped telling, is not kept.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -37,6 +38,8 @@ pub(super) struct ReadDiff {
     pub(super) packed: Packed,
     /// GitHub or our cap cut it before it was packed.
     is_truncated: bool,
+    /// A tool's page cut it; another way to GitHub may tell more.
+    is_first_page: bool,
     /// Why GitHub did not tell the rest; such a diff is not kept for the next call.
     interruption: Option<FailureCode>,
 }
@@ -101,8 +104,9 @@ impl Talk {
         }
     }
 
-    /// Whether nothing has been said since, as far as the list tells. That somebody approved is a
-    /// fact and no remark, so approvals alone do not count; any other change does, known or not.
+    /// Whether nothing has been said since, as far as the list tells. That somebody approved without
+    /// a word is a fact and no remark, so such approvals alone do not count; any other change does,
+    /// known or not.
     fn still_holds(&self, now: &PullRequest) -> bool {
         let is_same = self.conversation_comments == now.conversation_comments
             && self.review_comments == now.review_comments
@@ -121,7 +125,7 @@ impl Talk {
         let approved = now
             .told_reviews()
             .iter()
-            .filter(|review| review.state == ReviewState::Approved)
+            .filter(|review| review.state == ReviewState::Approved && review.is_silent)
             .filter_map(|review| review.submitted_at)
             .filter(|at| *at > self.updated_at);
         let (count, last) =
@@ -134,8 +138,16 @@ impl Talk {
     }
 }
 
+/// A conversation as it was read now.
+#[derive(Debug, Clone)]
+struct Heard {
+    conversation: Arc<Conversation>,
+    /// GitHub left out a part of it.
+    is_partial: bool,
+}
+
 /// Conversations by number.
-type Conversations = Arc<BTreeMap<u64, Arc<Conversation>>>;
+type Conversations = Arc<BTreeMap<u64, Heard>>;
 
 /// The caches of what was read, and what is being read.
 #[derive(Debug)]
@@ -202,8 +214,10 @@ impl Reading {
                 return Ok((fetch().await?, false));
             };
             let look = || {
-                let found =
-                    missing.iter().map(|one| Some((one.number, self.kept(database_id, one)?)));
+                let found = missing.iter().map(|one| {
+                    let conversation = self.kept(database_id, one)?;
+                    Some((one.number, Heard { conversation, is_partial: false }))
+                });
                 found.collect::<Option<BTreeMap<_, _>>>().map(Arc::new)
             };
             let flights = &self.conversations_under_way;
@@ -241,18 +255,23 @@ impl Reading {
     ) -> Result<Conversations, Refused> {
         let numbers: Vec<u64> = missing.iter().map(|one| one.number).collect();
         let found = github.conversations(repository, &numbers, call).await?;
-        let found: BTreeMap<u64, Arc<Conversation>> =
-            found.into_iter().map(|(number, talk)| (number, Arc::new(talk))).collect();
+        let partial = found.partial;
+        let heard = found.told.into_iter().map(|(number, conversation)| {
+            let is_partial = partial.contains(&number);
+            (number, Heard { conversation: Arc::new(conversation), is_partial })
+        });
+        let heard: BTreeMap<u64, Heard> = heard.collect();
         for pull_request in missing {
-            if let (Some(key), Some(conversation)) =
-                (identity(database_id, pull_request), found.get(&pull_request.number))
+            let whole = heard.get(&pull_request.number).filter(|heard| !heard.is_partial);
+            if let (Some(key), Some(Heard { conversation, .. })) =
+                (identity(database_id, pull_request), whole)
             {
                 let bytes = conversation.remarks.iter().map(|remark| remark.body.len() + 200).sum();
                 let talk = Talk::of(pull_request, Arc::clone(conversation));
                 self.conversations.put(&key, talk, bytes);
             }
         }
-        Ok(Arc::new(found))
+        Ok(Arc::new(heard))
     }
 }
 
@@ -270,6 +289,11 @@ impl Begun<'_> {
                         "The diff of no. {number} could not be read to its end ({}).",
                         code.slug()
                     ));
+                } else if diff.is_first_page {
+                    parts.warnings.push(format!(
+                        "Of the diff of no. {number} only the first page of files was read: \
+                             Scalekit's tools hand out no other."
+                    ));
                 } else if diff.is_truncated {
                     parts.warnings.push(format!(
                         "The diff of no. {number} is larger than GitHub or this server hands \
@@ -284,9 +308,15 @@ impl Begun<'_> {
             }
         }
         match talk {
-            Ok((Some(talk), is_hit)) => {
+            Ok((Some(heard), is_hit)) => {
                 parts.cache_hits += u32::from(is_hit);
-                parts.conversation = Some(talk);
+                parts.conversation = Some(heard.conversation);
+                if heard.is_partial {
+                    parts.is_whole = false;
+                    parts.warnings.push(format!(
+                        "The discussion of no. {number} was not told in full by GitHub."
+                    ));
+                }
             }
             Ok((None, _)) => parts.miss(&format!("The discussion of no. {number}"), None),
             // The discussions are one request: one warning for all of them.
@@ -295,39 +325,53 @@ impl Begun<'_> {
         parts
     }
 
-    async fn talk(&self, number: u64) -> Result<(Option<Arc<Conversation>>, bool), Refused> {
+    async fn talk(&self, number: u64) -> Result<(Option<Heard>, bool), Refused> {
         if let Some(talk) = self.cached.get(&number) {
-            return Ok((Some(Arc::clone(talk)), true));
+            let heard = Heard { conversation: Arc::clone(talk), is_partial: false };
+            return Ok((Some(heard), true));
         }
         let (found, is_shared) = self.fetched.clone().await?;
         Ok((found.get(&number).cloned(), is_shared))
     }
 
     async fn diff(&self, pull_request: &PullRequest) -> Result<(Arc<ReadDiff>, bool), Refused> {
-        let kept = &self.reading.diffs;
         let key = diff_key(self.database_id, pull_request);
-        if let Some(diff) = key.as_deref().and_then(|key| kept.get(key)) {
+        let kept = || self.kept_diff(key.as_ref()?);
+        if let Some(diff) = kept() {
             return Ok((diff, true));
         }
         if !self.may_ask {
             return Err(used_up());
         }
-        let fetch = || self.fetch_diff(pull_request.number, key.as_deref());
-        let Some(key) = key.as_deref() else { return Ok((fetch().await?, false)) };
+        let fetch = || self.fetch_diff(pull_request.number, key.as_ref());
+        let Some(flight) = key.as_ref().map(|key| key.of(self.github.is_read_with_tools())) else {
+            return Ok((fetch().await?, false));
+        };
         let (flights, deadline) = (&self.reading.diffs_under_way, self.call.deadline());
-        let landed = flights.fly(key, deadline, || kept.get(key), fetch).await?;
+        let landed = flights.fly(flight, deadline, kept, fetch).await?;
         Ok((landed.value, landed.is_shared))
     }
 
-    async fn fetch_diff(&self, number: u64, key: Option<&str>) -> Result<Arc<ReadDiff>, Refused> {
+    /// What was read whole serves everybody; a tool's first page only those who have no more.
+    fn kept_diff(&self, key: &DiffKey) -> Option<Arc<ReadDiff>> {
+        let diffs = &self.reading.diffs;
+        let first_page = || diffs.get(&key.first_page).filter(|_| self.github.is_read_with_tools());
+        diffs.get(&key.whole).or_else(first_page)
+    }
+
+    async fn fetch_diff(
+        &self,
+        number: u64,
+        key: Option<&DiffKey>,
+    ) -> Result<Arc<ReadDiff>, Refused> {
         let diff = self.github.diff(&self.repository, number, &self.call).await?;
         let packed = pack(&diff, self.reading.diff_budget_chars);
         let bytes = packed.text.len()
             + packed.omitted.iter().map(|omitted| omitted.path.len() + 40).sum::<usize>();
-        let Diff { is_truncated, interruption, .. } = diff;
-        let read = Arc::new(ReadDiff { packed, is_truncated, interruption });
+        let Diff { is_truncated, is_first_page, interruption, .. } = diff;
+        let read = Arc::new(ReadDiff { packed, is_truncated, is_first_page, interruption });
         if let Some(key) = key.filter(|_| interruption.is_none()) {
-            self.reading.diffs.put(key, Arc::clone(&read), bytes);
+            self.reading.diffs.put(key.of(is_first_page), Arc::clone(&read), bytes);
         }
         Ok(read)
     }
@@ -359,11 +403,26 @@ fn origin(address: &str) -> &str {
     address.get(..end).unwrap_or(address)
 }
 
+/// Under what a diff is kept.
+struct DiffKey {
+    whole: String,
+    /// As far as a tool tells it.
+    first_page: String,
+}
+
+impl DiffKey {
+    fn of(&self, is_first_page: bool) -> &str {
+        if is_first_page { &self.first_page } else { &self.whole }
+    }
+}
+
 /// `None` where GitHub did not say enough to recognize the same diff again.
-fn diff_key(database_id: Option<u64>, pull_request: &PullRequest) -> Option<String> {
+fn diff_key(database_id: Option<u64>, pull_request: &PullRequest) -> Option<DiffKey> {
     let (id, base) = (database_id?, pull_request.base_ref_oid.as_deref()?);
-    let origin = origin(&pull_request.url);
-    Some(format!("{origin} {id} {} {} {base}", pull_request.number, pull_request.head_ref_oid))
+    let (origin, head) = (origin(&pull_request.url), &pull_request.head_ref_oid);
+    let whole = format!("{origin} {id} {} {head} {base}", pull_request.number);
+    let first_page = format!("{whole} first page");
+    Some(DiffKey { whole, first_page })
 }
 
 /// Which pull request it is, whatever is said of it.
@@ -374,12 +433,13 @@ fn identity(database_id: Option<u64>, pull_request: &PullRequest) -> Option<Stri
 /// Equal for those who were told the same of the discussion.
 fn flight_key(database_id: Option<u64>, pull_request: &PullRequest) -> Option<String> {
     Some(format!(
-        "{} {} {:?} {:?} {:?}",
+        "{} {} {:?} {:?} {:?} {:?}",
         identity(database_id, pull_request)?,
         pull_request.updated_at.timestamp_millis(),
         pull_request.conversation_comments,
         pull_request.review_comments,
         pull_request.reviews,
+        pull_request.unresolved_threads,
     ))
 }
 

@@ -3,8 +3,8 @@
 use crate::domain::{
     clock::Timestamp,
     pull_request::{
-        Author, CheckState, Checks, Conversation, Mergeable, PullRequest, Remark, RemarkPlace,
-        ReviewDecision,
+        Author, CheckState, Checks, Conversation, MergeState, Mergeable, PullRequest, Remark,
+        RemarkPlace, ReviewDecision,
     },
     repository::RepositoryName,
 };
@@ -42,10 +42,13 @@ pub(super) fn pull_request(number: u64) -> PullRequest {
         review_comments: Some(2),
         reviews: Some(3),
         unresolved_threads: Some(1),
+        unresolved_threads_seen: 0,
         review_decision: ReviewDecision::ReviewRequired,
         latest_reviews: Some(Vec::new()),
         review_requests: Some(vec!["bob".to_owned()]),
+        has_unnamed_requests: false,
         mergeable: Mergeable::Mergeable,
+        merge_state: MergeState::Other,
         is_in_merge_queue: Some(false),
         auto_merge: Some(false),
         checks: Checks {

@@ -43,6 +43,8 @@ mod store;
 mod summaries;
 mod summaries_access;
 mod summaries_cost;
+mod summaries_facts;
+mod summaries_filters;
 mod summaries_input;
 mod summaries_leaving;
 mod summaries_unknown;

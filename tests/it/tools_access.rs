@@ -203,7 +203,7 @@ async fn what_a_first_page_does_not_hold_is_unknown_and_not_a_number() {
     assert!(large["coverage"]["comments_used"].as_u64().unwrap() >= 30);
     let warnings = answer.data["warnings"].to_string();
     assert!(warnings.contains("No. 1 has 30 reviews or more"), "{warnings}");
-    assert!(warnings.contains("The diff of no. 1 is larger"), "{warnings}");
+    assert!(warnings.contains("Of the diff of no. 1 only the first page"), "{warnings}");
     // A failure that was seen is one, however many there are.
     assert_eq!(failing["facts"]["checks"]["state"], "failing");
     assert_eq!(failing["facts"]["checks"]["failed"], Value::Null);

@@ -37,10 +37,13 @@ fn plain() -> PullRequest {
         review_comments: Some(0),
         reviews: Some(0),
         unresolved_threads: Some(0),
+        unresolved_threads_seen: 0,
         review_decision: ReviewDecision::None,
         latest_reviews: Some(Vec::new()),
         review_requests: Some(Vec::new()),
+        has_unnamed_requests: false,
         mergeable: Mergeable::Mergeable,
+        merge_state: MergeState::Other,
         is_in_merge_queue: Some(false),
         auto_merge: Some(false),
         checks: Checks {
@@ -60,6 +63,7 @@ fn review(pr: &mut PullRequest, login: &str, state: ReviewState, commit: &str, d
         state,
         submitted_at: Some(at(&format!("2026-06-{day:02}T00:00:00Z"))),
         commit: (!commit.is_empty()).then(|| commit.to_owned()),
+        is_silent: true,
     });
 }
 
@@ -90,6 +94,8 @@ const NO_CHECKS: Change = |p| {
 const THREAD: Change = |p| p.unresolved_threads = Some(1);
 const THREADS: Change = |p| p.unresolved_threads = Some(4);
 const THREADS_UNKNOWN: Change = |p| p.unresolved_threads = None;
+const THREAD_SEEN: Change = |p| (p.unresolved_threads, p.unresolved_threads_seen) = (None, 1);
+const THREADS_SEEN: Change = |p| (p.unresolved_threads, p.unresolved_threads_seen) = (None, 90);
 const APPROVE: Change = |p| review(p, "bob", ReviewState::Approved, "head", 21);
 const APPROVE_EARLIER: Change = |p| review(p, "bob", ReviewState::Approved, "older", 10);
 const APPROVE_NO_COMMIT_LATE: Change = |p| review(p, "bob", ReviewState::Approved, "", 21);
@@ -116,6 +122,10 @@ const AUTO_MERGE: Change = |p| p.auto_merge = Some(true);
 const AUTO_MERGE_UNKNOWN: Change = |p| p.auto_merge = None;
 const VERDICTS_UNKNOWN: Change = |p| p.latest_reviews = None;
 const REQUESTS_UNKNOWN: Change = |p| p.review_requests = None;
+const ASK_UNNAMED: Change = |p| p.has_unnamed_requests = true;
+const BEHIND: Change = |p| p.merge_state = MergeState::Behind;
+const BLOCKED: Change = |p| p.merge_state = MergeState::Blocked;
+const MERGE_STATE_UNKNOWN: Change = |p| p.merge_state = MergeState::Unknown;
 const AUTHOR_UNKNOWN: Change = |p| p.author = Author::unknown();
 const GHOST_AUTHOR: Change = |p| p.author = Author::ghost();
 const BOT_AUTHOR: Change =
@@ -131,7 +141,7 @@ const TABLE: &[Row] = &[
     ("queued draft", &[QUEUED, DRAFT], S::Queued, Who::Nobody, "merge queue"),
     ("queued, checks running", &[QUEUED, RUNNING], S::Queued, Who::Nobody, "merge queue"),
     ("queued, conflicting", &[QUEUED, CONFLICT], S::Queued, Who::Nobody, "merge queue"),
-    ("queue unknown", &[QUEUE_UNKNOWN, APPROVE], S::Ready, Who::Maintainers, "Approved by bob"),
+    ("queue unknown", &[QUEUE_UNKNOWN, APPROVE], S::Ready, Who::Unknown, "merge queue is not known"),
     // What GitHub did not tell is not denied.
     ("verdicts unknown, none required", &[VERDICTS_UNKNOWN], S::NeedsReview, Who::Unknown, "has approved is not known"),
     ("verdicts unknown, somebody asked", &[VERDICTS_UNKNOWN, ASK_BOB], S::NeedsReview, Who::Reviewers, "has approved is not known"),
@@ -155,7 +165,7 @@ const TABLE: &[Row] = &[
     ("conflicts with auto-merge", &[CONFLICT, AUTO_MERGE], S::Conflicts, Who::Author, "by itself"),
     // Mergeability unknown is said and passed over.
     ("mergeable unknown, CI failing", &[MERGEABLE_UNKNOWN, FAILING], S::CiFailing, Who::Author, "not known yet"),
-    ("mergeable unknown, approved", &[MERGEABLE_UNKNOWN, APPROVE, DECIDED_APPROVED], S::Ready, Who::Maintainers, "not known yet"),
+    ("mergeable unknown, approved", &[MERGEABLE_UNKNOWN, APPROVE, DECIDED_APPROVED], S::Ready, Who::Unknown, "not known yet"),
     ("mergeable unknown, review required", &[MERGEABLE_UNKNOWN, DECIDED_REQUIRED], S::NeedsReview, Who::Maintainers, "not known yet"),
     // CI failing.
     ("CI failing", &[FAILING], S::CiFailing, Who::Author, "2 checks have failed"),
@@ -186,6 +196,8 @@ const TABLE: &[Row] = &[
     ("rejected, dismissed", &[REJECT, DISMISSED, DECIDED_REQUIRED], S::NeedsReview, Who::Maintainers, "A review is required"),
     ("rejected by a bot", &[BOT_REJECTS, DECIDED_REQUIRED], S::NeedsReview, Who::Maintainers, "A review is required"),
     ("a bot rejects, a human approves", &[BOT_REJECTS, APPROVE], S::Ready, Who::Maintainers, "Approved by bob"),
+    ("an approval cancelled, a bot rejects", &[APPROVE, ASK_BOB, BOT_REJECTS, DECIDED_REJECTED], S::ChangesRequested, Who::Author, "GitHub says"),
+    ("an approval and a rejection cancelled", &[CAROL_APPROVES, REJECT, ASK_BOB, DECIDED_REJECTED], S::NeedsReview, Who::Reviewers, "Asked to review again: bob"),
     ("one of two asked again", &[REJECT, ASK_BOB, CAROL_APPROVES], S::NeedsReview, Who::Reviewers, "look again"),
     // Threads.
     ("one thread", &[THREAD], S::UnresolvedThreads, Who::Author, "1 review thread is"),
@@ -193,7 +205,10 @@ const TABLE: &[Row] = &[
     ("threads, approved", &[THREADS, APPROVE, DECIDED_APPROVED], S::UnresolvedThreads, Who::Author, "4 review threads"),
     ("threads, checks running", &[THREADS, RUNNING], S::UnresolvedThreads, Who::Author, "4 review threads"),
     ("threads, ghost author", &[THREADS, GHOST_AUTHOR], S::UnresolvedThreads, Who::Maintainers, "no longer exists"),
-    ("threads unknown", &[THREADS_UNKNOWN, APPROVE], S::Ready, Who::Maintainers, "unresolved is not known"),
+    ("threads unknown", &[THREADS_UNKNOWN, APPROVE], S::Ready, Who::Unknown, "unresolved is not known"),
+    ("not all threads seen, one open", &[THREAD_SEEN, APPROVE], S::UnresolvedThreads, Who::Author, "At least 1 review thread is"),
+    ("not all threads seen, many open", &[THREADS_SEEN, APPROVE, DECIDED_APPROVED], S::UnresolvedThreads, Who::Author, "At least 90 review threads are"),
+    ("not all threads seen, running", &[THREADS_SEEN, RUNNING], S::UnresolvedThreads, Who::Author, "At least 90"),
     ("threads unknown, running", &[THREADS_UNKNOWN, RUNNING], S::CiPending, Who::Ci, "unresolved is not known"),
     // CI running.
     ("running", &[RUNNING], S::CiPending, Who::Ci, "1 check is still running"),
@@ -206,14 +221,17 @@ const TABLE: &[Row] = &[
     ("required, nobody asked", &[DECIDED_REQUIRED], S::NeedsReview, Who::Maintainers, "A review is required"),
     ("required, bob asked", &[DECIDED_REQUIRED, ASK_BOB], S::NeedsReview, Who::Reviewers, "Waiting for BOB"),
     ("required, a team asked", &[DECIDED_REQUIRED, ASK_TEAM], S::NeedsReview, Who::Reviewers, "octo/reviewers"),
+    ("required, somebody unnamed asked", &[DECIDED_REQUIRED, ASK_UNNAMED], S::NeedsReview, Who::Reviewers, "somebody whom GitHub does not name"),
+    ("required, bob and somebody unnamed asked", &[DECIDED_REQUIRED, ASK_BOB, ASK_UNNAMED], S::NeedsReview, Who::Reviewers, "Waiting for BOB and others whom"),
+    ("rejected, asked again beside somebody unnamed", &[REJECT, ASK_BOB, ASK_UNNAMED, DECIDED_REJECTED], S::NeedsReview, Who::Reviewers, "Asked to review again: bob"),
     ("required, one approval of two", &[DECIDED_REQUIRED, APPROVE, ASK_TEAM], S::NeedsReview, Who::Reviewers, "A review is required"),
     ("required, approval is earlier", &[DECIDED_REQUIRED, APPROVE_EARLIER], S::NeedsReview, Who::Maintainers, "An earlier commit was approved by bob"),
     ("required, dismissed", &[DECIDED_REQUIRED, DISMISSED], S::NeedsReview, Who::Maintainers, "A review is required"),
-    ("null decision, no approval", &[], S::NeedsReview, Who::Maintainers, "nobody has approved"),
-    ("null decision, comment only", &[BOB_COMMENTS], S::NeedsReview, Who::Maintainers, "nobody has approved"),
-    ("null decision, unsubmitted review", &[UNSUBMITTED], S::NeedsReview, Who::Maintainers, "nobody has approved"),
-    ("null decision, a bot approves", &[BOT_APPROVES], S::NeedsReview, Who::Maintainers, "nobody has approved"),
-    ("null decision, update-branch merge since", &[APPROVE_EARLIER], S::NeedsReview, Who::Maintainers, "An earlier commit was approved by bob"),
+    ("null decision, no approval", &[], S::NeedsReview, Who::Maintainers, "nobody with write access has approved"),
+    ("null decision, comment only", &[BOB_COMMENTS], S::NeedsReview, Who::Maintainers, "nobody with write access has approved"),
+    ("null decision, unsubmitted review", &[UNSUBMITTED], S::NeedsReview, Who::Maintainers, "nobody with write access has approved"),
+    ("null decision, a bot approves", &[BOT_APPROVES], S::NeedsReview, Who::Maintainers, "nobody with write access has approved"),
+    ("null decision, approval of an earlier commit", &[APPROVE_EARLIER], S::NeedsReview, Who::Maintainers, "An earlier commit was approved by bob"),
     ("null decision, approval before the last commit", &[APPROVE_NO_COMMIT_EARLY], S::NeedsReview, Who::Maintainers, "An earlier commit"),
     ("approval cancelled by a re-request", &[APPROVE, ASK_BOB, DECIDED_REQUIRED], S::NeedsReview, Who::Reviewers, "Asked to review again: bob"),
     ("decision unknown", &[DECIDED_UNKNOWN], S::NeedsReview, Who::Unknown, "suffice is not known"),
@@ -231,7 +249,14 @@ const TABLE: &[Row] = &[
     ("approved, auto-merge", &[APPROVE, AUTO_MERGE], S::Ready, Who::Nobody, "by itself"),
     ("approved, auto-merge unknown", &[APPROVE, AUTO_MERGE_UNKNOWN], S::Ready, Who::Maintainers, "Approved by bob"),
     ("approved, no checks", &[APPROVE, NO_CHECKS], S::Ready, Who::Maintainers, "has no checks"),
-    ("approved, checks unknown", &[APPROVE, CHECKS_UNKNOWN], S::Ready, Who::Maintainers, "checks stand is not known"),
+    ("approved, checks unknown", &[APPROVE, CHECKS_UNKNOWN], S::Ready, Who::Unknown, "checks stand is not known"),
+    ("approved, checks unknown, auto-merge", &[APPROVE, CHECKS_UNKNOWN, AUTO_MERGE], S::Ready, Who::Unknown, "checks stand is not known"),
+    ("approved, branch behind", &[APPROVE, BEHIND], S::Ready, Who::Author, "behind the base branch"),
+    ("approved, branch behind, bot author", &[APPROVE, BEHIND, BOT_AUTHOR], S::Ready, Who::Maintainers, "behind the base branch"),
+    ("approved, merge blocked", &[APPROVE, DECIDED_APPROVED, BLOCKED], S::Ready, Who::Unknown, "blocks the merge"),
+    ("approved, merge blocked, auto-merge", &[APPROVE, BLOCKED, AUTO_MERGE], S::Ready, Who::Unknown, "by itself"),
+    ("approved, merge state unknown", &[APPROVE, MERGE_STATE_UNKNOWN], S::Ready, Who::Maintainers, "Approved by bob"),
+    ("blocked for want of a review", &[DECIDED_REQUIRED, BLOCKED], S::NeedsReview, Who::Maintainers, "A review is required"),
     ("approved, bot author", &[APPROVE, BOT_AUTHOR], S::Ready, Who::Maintainers, "Approved by bob"),
 ];
 

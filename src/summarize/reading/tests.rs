@@ -12,6 +12,7 @@ fn approval(login: &str, moment: &str) -> Review {
         state: ReviewState::Approved,
         submitted_at: Some(at(moment)),
         commit: None,
+        is_silent: true,
     }
 }
 
@@ -36,7 +37,7 @@ fn approvals_are_no_remarks_and_everything_else_may_be_one() {
     twice.updated_at = at("2026-06-29T10:00:00Z");
     twice.latest_reviews.get_or_insert_default().push(approval("carol", "2026-06-29T10:00:00Z"));
     assert!(talk.still_holds(&twice));
-    let changes: [(&str, Change); 7] = [
+    let changes: [(&str, Change); 8] = [
         ("a comment", |now| now.conversation_comments = Some(6)),
         ("a comment on a line", |now| now.review_comments = Some(3)),
         ("a thread resolved", |now| now.unresolved_threads = Some(0)),
@@ -45,6 +46,11 @@ fn approvals_are_no_remarks_and_everything_else_may_be_one() {
             now.reviews = now.reviews.map(|n| n + 1);
         }),
         ("an edit after the approval", |now| now.updated_at = at("2026-06-29T09:00:11Z")),
+        ("an approval with words", |now| {
+            for review in now.latest_reviews.as_mut().unwrap() {
+                review.is_silent = false;
+            }
+        }),
         ("the approval taken back", |now| {
             for review in now.latest_reviews.as_mut().unwrap() {
                 review.state = ReviewState::Dismissed;
@@ -55,5 +61,26 @@ fn approvals_are_no_remarks_and_everything_else_may_be_one() {
         let mut now = approved();
         change(&mut now);
         assert!(!talk.still_holds(&now), "{what}");
+    }
+}
+
+#[test]
+fn who_was_told_otherwise_does_not_share_a_reading() {
+    let one = pull_request(7);
+    let key = |change: Change| {
+        let mut other = one.clone();
+        change(&mut other);
+        flight_key(Some(1), &other)
+    };
+    let same = key(|_| {});
+    let changes: [Change; 5] = [
+        |now| now.updated_at = at("2026-06-29T09:00:11Z"),
+        |now| now.conversation_comments = None,
+        |now| now.review_comments = None,
+        |now| now.reviews = None,
+        |now| now.unresolved_threads = Some(0),
+    ];
+    for change in changes {
+        assert_ne!(key(change), same);
     }
 }

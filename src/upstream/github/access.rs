@@ -1,10 +1,17 @@
 //! The two ways to GitHub: through Scalekit's proxy as one of many people, or directly with a token.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use reqwest::{StatusCode, Url, header::ACCEPT};
 use secrecy::ExposeSecret as _;
 
+use super::queries::Teams;
 use crate::{
     domain::{Failure, FailureCode, Secret, UserId},
     upstream::{
@@ -31,7 +38,12 @@ pub(super) enum Access {
     /// As this person, through Scalekit.
     Scalekit { scalekit: Scalekit, user: UserId },
     /// As the token's owner.
-    Token { settings: Arc<GitHubTokenSettings>, transport: Transport },
+    Token {
+        settings: Arc<GitHubTokenSettings>,
+        transport: Transport,
+        /// GitHub has shown it; a token's scopes are read anew when the server starts.
+        lacks_read_org: Arc<AtomicBool>,
+    },
 }
 
 impl fmt::Debug for Access {
@@ -44,6 +56,27 @@ impl fmt::Debug for Access {
 }
 
 impl Access {
+    pub(super) fn of_token(settings: GitHubTokenSettings, transport: Transport) -> Self {
+        Self::Token { settings: Arc::new(settings), transport, lacks_read_org: Arc::default() }
+    }
+
+    /// Whether teams may be asked for by name.
+    pub(super) fn teams(&self) -> Teams {
+        let lacks_read_org = match self {
+            Self::Scalekit { scalekit, user } => scalekit.lacks_read_org(user),
+            Self::Token { lacks_read_org, .. } => lacks_read_org.load(Ordering::Relaxed),
+        };
+        if lacks_read_org { Teams::Unnamed } else { Teams::Named }
+    }
+
+    /// Remembers that GitHub refuses what needs the scope `read:org`.
+    pub(super) fn note_lack_of_read_org(&self) {
+        match self {
+            Self::Scalekit { scalekit, user } => scalekit.note_lack_of_read_org(user),
+            Self::Token { lacks_read_org, .. } => lacks_read_org.store(true, Ordering::Relaxed),
+        }
+    }
+
     /// Sends the request; an `Ok` is GitHub's own answer, whatever its status (but a refusal of
     /// the operator's token).
     pub(super) async fn send(
@@ -53,7 +86,7 @@ impl Access {
     ) -> Result<Answer, ProxyError> {
         let (settings, transport) = match self {
             Self::Scalekit { scalekit, user } => return scalekit.proxy(user, request, call).await,
-            Self::Token { settings, transport } => (settings, transport),
+            Self::Token { settings, transport, .. } => (settings, transport),
         };
         let mut url = address(&settings.api_url, &request.path);
         if !request.query.is_empty() {

@@ -16,6 +16,21 @@ struct Node {
     reviews: Option<Connection<Review>>,
 }
 
+impl Node {
+    /// Nothing told is not the same as nothing said.
+    fn is_whole(&self) -> bool {
+        let are_threads_whole = |threads: &Connection<Thread>| {
+            threads.has_no_hole()
+                && threads
+                    .seen()
+                    .all(|thread| thread.comments.as_ref().is_some_and(Connection::has_no_hole))
+        };
+        self.comments.as_ref().is_some_and(Connection::has_no_hole)
+            && self.review_threads.as_ref().is_some_and(are_threads_whole)
+            && self.reviews.as_ref().is_some_and(Connection::has_no_hole)
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Comment {
@@ -51,14 +66,19 @@ struct Review {
 /// A review that its author has not submitted: GitHub shows it, and its comments, to them alone.
 const DRAFT: &str = "PENDING";
 
+/// A discussion that was read.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Read {
+    pub(super) conversation: Conversation,
+    /// Nothing that was asked for is missing.
+    pub(super) is_whole: bool,
+}
+
 /// Reads what was said about one pull request; `None` if GitHub left it out. What only this reader
 /// can see is left out: others will be told from the same reading.
-pub(super) fn read(value: &Value) -> Option<Conversation> {
+pub(super) fn read(value: &Value) -> Option<Read> {
     let node = Node::deserialize(value).ok()?;
-    if node.comments.is_none() && node.review_threads.is_none() && node.reviews.is_none() {
-        // Nothing told is not the same as nothing said.
-        return None;
-    }
+    let is_whole = node.is_whole();
     let mut remarks: Vec<Remark> = Vec::new();
     remarks.extend(
         nodes(node.comments).filter_map(|comment| remark(comment, RemarkPlace::Conversation)),
@@ -88,7 +108,8 @@ pub(super) fn read(value: &Value) -> Option<Conversation> {
     remarks.sort_by_key(|remark| remark.created_at);
     let counted = node.total_comments_count.and_then(|total| usize::try_from(total).ok());
     let total = counted.map(|counted| counted.max(comments).saturating_add(reviews));
-    Some(Conversation { remarks, total: total.and_then(|total| u64::try_from(total).ok()) })
+    let total = total.and_then(|total| u64::try_from(total).ok());
+    Some(Read { conversation: Conversation { remarks, total }, is_whole })
 }
 
 fn remark(comment: Comment, place: RemarkPlace) -> Option<Remark> {
@@ -110,12 +131,11 @@ mod tests {
     fn remarks_of_all_kinds_stand_in_the_order_in_which_they_were_made() {
         let at = |day: u32| format!("2024-01-{day:02}T00:00:00Z");
         let by = json!({ "__typename": "User", "login": "ann" });
-        let conversation = read(&json!({
+        let read = read(&json!({
             "totalCommentsCount": 40,
             "comments": { "totalCount": 38, "nodes": [
                 { "createdAt": at(3), "body": "third", "author": by },
                 { "createdAt": at(9), "body": "  ", "author": by },
-                null,
             ] },
             "reviewThreads": { "nodes": [{ "path": "a.rs", "isResolved": false, "isOutdated": true,
                 "comments": { "totalCount": 1, "nodes": [
@@ -129,6 +149,8 @@ mod tests {
             ] },
         }))
         .unwrap();
+        assert!(read.is_whole);
+        let conversation = read.conversation;
         let bodies: Vec<_> = conversation.remarks.iter().map(|r| r.body.as_str()).collect();
         assert_eq!(bodies, ["first", "second", "third"]);
         assert_eq!(conversation.remarks[0].author, Author::ghost());
@@ -137,11 +159,28 @@ mod tests {
     }
 
     #[test]
-    fn what_github_left_out_is_no_conversation() {
+    fn what_github_left_out_is_not_nothing_said() {
         assert_eq!(read(&Value::Null), None);
-        let mut told = json!({ "totalCommentsCount": null, "comments": null, "reviewThreads": null, "reviews": null });
-        assert_eq!(read(&told), None);
-        told["reviews"] = json!({ "nodes": [] });
-        assert_eq!(read(&told), Some(Conversation { remarks: Vec::new(), total: None }));
+        let comment = json!({ "createdAt": "2024-01-01T00:00:00Z", "body": "hm", "author": null });
+        let thread = json!({ "path": "a.rs", "isResolved": false, "isOutdated": true,
+            "comments": { "nodes": [comment] } });
+        let told = json!({ "totalCommentsCount": 2, "comments": { "nodes": [comment] },
+            "reviewThreads": { "nodes": [thread] }, "reviews": { "nodes": [] } });
+        assert!(read(&told).unwrap().is_whole);
+        for hole in [
+            "/comments",
+            "/comments/nodes",
+            "/comments/nodes/0",
+            "/reviewThreads",
+            "/reviewThreads/nodes/0",
+            "/reviewThreads/nodes/0/comments",
+            "/reviewThreads/nodes/0/comments/nodes/0",
+            "/reviews",
+            "/reviews/nodes",
+        ] {
+            let mut told = told.clone();
+            *told.pointer_mut(hole).unwrap() = Value::Null;
+            assert!(!read(&told).unwrap().is_whole, "{hole}");
+        }
     }
 }

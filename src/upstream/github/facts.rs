@@ -6,7 +6,8 @@ use serde_json::Value;
 
 use super::graphql::Gaps;
 use crate::domain::pull_request::{
-    Author, CheckState, Checks, Mergeable, PullRequest, Review, ReviewDecision, ReviewState,
+    Author, CheckState, Checks, MergeState, Mergeable, PullRequest, Review, ReviewDecision,
+    ReviewState,
 };
 
 /// A GraphQL connection; every level of it may be null.
@@ -19,14 +20,25 @@ pub(super) struct Connection<T> {
 }
 
 impl<T> Connection<T> {
-    /// Whether every node was told.
-    fn is_whole(&self) -> bool {
+    /// Whether the page that was asked for has no hole.
+    pub(super) fn has_no_hole(&self) -> bool {
         self.nodes.as_ref().is_some_and(|nodes| nodes.iter().all(Option::is_some))
     }
 
-    /// Its nodes, if every one of them was told: a part would pass for the whole.
-    pub(super) fn into_all(self) -> Option<Vec<T>> {
-        self.nodes?.into_iter().collect()
+    /// Whether every node there is was told.
+    fn is_whole(&self) -> bool {
+        let count = self.nodes.as_ref().and_then(|nodes| u64::try_from(nodes.len()).ok());
+        self.has_no_hole() && count.zip(self.total_count).is_some_and(|(n, total)| n >= total)
+    }
+
+    /// Its nodes, if every one there is was told: a part would pass for the whole.
+    fn into_whole(self) -> Option<Vec<T>> {
+        self.is_whole().then(|| self.into_nodes().collect())
+    }
+
+    /// Its nodes without those that are null, to look at.
+    pub(super) fn seen(&self) -> impl Iterator<Item = &T> {
+        self.nodes.iter().flatten().flatten()
     }
 
     /// Its nodes without those that are null.
@@ -79,11 +91,13 @@ struct Node {
     total_comments_count: Option<u64>,
     comments: Option<Connection<Activity>>,
     reviews: Option<Connection<Activity>>,
+    drafts: Option<Connection<Draft>>,
     review_decision: Option<String>,
     latest_opinionated_reviews: Option<Connection<ReviewNode>>,
     review_requests: Option<Connection<ReviewRequest>>,
     review_threads: Option<Connection<Thread>>,
     mergeable: Option<String>,
+    merge_state_status: Option<String>,
     is_in_merge_queue: Option<bool>,
     auto_merge_request: Option<Value>,
     labels: Option<Connection<Label>>,
@@ -98,9 +112,23 @@ struct Activity {
     author: Option<Actor>,
 }
 
+/// A review that the reader has not submitted.
+#[derive(Debug, Deserialize)]
+struct Draft {
+    comments: Option<Connection<DraftComment>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct DraftComment {
+    /// Null: it begins a thread.
+    reply_to: Option<Value>,
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct ReviewNode {
+    body: Option<String>,
     state: String,
     submitted_at: Option<DateTime<Utc>>,
     author: Option<Actor>,
@@ -198,19 +226,16 @@ pub(super) fn read(value: &Value, path: &[&str], gaps: &Gaps, with_checks: bool)
         // A commit's date is its author's claim; GitHub's own clock bounds it.
         .map(|commit| commit.committed_date.min(node.updated_at));
     let reviews = node.reviews.as_ref().and_then(|reviews| reviews.total_count);
-    // One that is null, or whose list is missing, might be the latest.
-    let is_activity_known = [&node.comments, &node.reviews]
-        .into_iter()
-        .all(|told| told.as_ref().is_some_and(Connection::is_whole));
-    let spoke_at = nodes(node.comments).chain(nodes(node.reviews));
-    let last_human_activity = spoke_at
-        .filter(|activity| !activity.author.as_ref().is_some_and(Actor::is_bot))
-        .filter_map(|activity| activity.at)
-        .chain(pushed_at)
-        .chain([node.created_at])
-        .max()
-        // The list's last change bounds what is not known: nobody is called idle for a gap.
-        .filter(|_| is_activity_known);
+    let spoke_at = [node.comments, node.reviews].map(last_human);
+    let last_human_activity = match spoke_at {
+        [Some(commented), Some(reviewed)] => {
+            [commented, reviewed, pushed_at, Some(node.created_at)].into_iter().flatten().max()
+        }
+        // Nobody is called idle for a gap.
+        _ => None,
+    };
+    let threads = threads(node.review_threads, node.drafts);
+    let requests = requests(node.review_requests);
     let checks = match node.status_check_rollup {
         Some(rollup) => checks(rollup),
         None if with_checks && !is_gap("statusCheckRollup") => NO_CHECKS,
@@ -238,29 +263,27 @@ pub(super) fn read(value: &Value, path: &[&str], gaps: &Gaps, with_checks: bool)
             .zip(conversation_comments)
             .map(|(total, conversation)| total.saturating_sub(conversation)),
         reviews,
-        unresolved_threads: unresolved(node.review_threads),
+        unresolved_threads: threads.exactly,
+        unresolved_threads_seen: threads.at_least,
         review_decision: decision(node.review_decision.as_deref(), is_gap("reviewDecision")),
         latest_reviews: node
             .latest_opinionated_reviews
-            .and_then(Connection::into_all)
+            .and_then(Connection::into_whole)
             .and_then(|all| all.into_iter().map(review).collect()),
-        review_requests: node.review_requests.and_then(Connection::into_all).map(|all| {
-            all.into_iter()
-                .filter_map(|request| request.requested_reviewer)
-                .filter_map(|reviewer| reviewer.login.or(reviewer.combined_slug))
-                .collect()
-        }),
+        has_unnamed_requests: requests.as_ref().is_some_and(|requests| requests.has_unnamed),
+        review_requests: requests.map(|requests| requests.named),
         mergeable: match node.mergeable.as_deref() {
             Some("MERGEABLE") => Mergeable::Mergeable,
             Some("CONFLICTING") => Mergeable::Conflicting,
             _ => Mergeable::Unknown,
         },
+        merge_state: merge_state(node.merge_state_status.as_deref()),
         is_in_merge_queue: node.is_in_merge_queue,
         auto_merge: (!is_gap("autoMergeRequest")).then_some(node.auto_merge_request.is_some()),
         checks,
         labels: node
             .labels
-            .and_then(Connection::into_all)
+            .and_then(Connection::into_whole)
             .map(|all| all.into_iter().map(|label| label.name).collect()),
         last_human_activity,
     };
@@ -275,14 +298,71 @@ fn is_base_merge(commit: &Commit) -> bool {
     })
 }
 
-/// Counts only when all threads were seen; a part of them would be a wrong number.
-fn unresolved(threads: Option<Connection<Thread>>) -> Option<u64> {
-    let threads = threads?;
-    let total = threads.total_count?;
-    let seen: Vec<Thread> = threads.into_nodes().collect();
-    let is_exact = u64::try_from(seen.len()).ok()? >= total;
-    let open = seen.iter().filter(|thread| !thread.is_resolved).count();
-    if is_exact { u64::try_from(open).ok() } else { None }
+/// When a human was last active, at the latest; the outer `None`: it may have been at any time.
+fn last_human(told: Option<Connection<Activity>>) -> Option<Option<DateTime<Utc>>> {
+    let told = told.filter(Connection::has_no_hole)?;
+    let is_whole = told.is_whole();
+    let all: Vec<Activity> = told.into_nodes().collect();
+    let human = |activity: &&Activity| !activity.author.as_ref().is_some_and(Actor::is_bot);
+    let last = all.iter().filter(human).filter_map(|activity| activity.at).max();
+    if last.is_some() || is_whole {
+        return Some(last);
+    }
+    // Only bots on a full page: what it does not hold is older than what it holds.
+    let oldest = all.iter().map(|activity| activity.at).collect::<Option<Vec<_>>>()?;
+    oldest.into_iter().min().map(Some)
+}
+
+/// Unresolved threads.
+struct Threads {
+    /// Only when all were seen; a part of them would be a wrong number.
+    exactly: Option<u64>,
+    at_least: u64,
+}
+
+/// The reader's own drafts are told among the threads, always unresolved, and are nobody's turn yet.
+fn threads(told: Option<Connection<Thread>>, drafts: Option<Connection<Draft>>) -> Threads {
+    let begun = drafts.and_then(Connection::into_whole).and_then(|all| {
+        let comments = all.into_iter().map(|draft| draft.comments.and_then(Connection::into_whole));
+        let comments = comments.collect::<Option<Vec<_>>>()?.into_iter().flatten();
+        u64::try_from(comments.filter(|comment| comment.reply_to.is_none()).count()).ok()
+    });
+    let (Some(told), Some(begun)) = (told, begun) else {
+        return Threads { exactly: None, at_least: 0 };
+    };
+    let is_whole = told.is_whole();
+    let open = told.into_nodes().filter(|thread| !thread.is_resolved).count();
+    let at_least = u64::try_from(open).unwrap_or(u64::MAX).saturating_sub(begun);
+    Threads { exactly: is_whole.then_some(at_least), at_least }
+}
+
+/// Whose review is asked for.
+struct Requests {
+    named: Vec<String>,
+    has_unnamed: bool,
+}
+
+/// `None` if GitHub did not even say how many.
+fn requests(told: Option<Connection<ReviewRequest>>) -> Option<Requests> {
+    let told = told?;
+    let total = told.total_count?;
+    let named: Vec<String> = told
+        .into_nodes()
+        .filter_map(|request| request.requested_reviewer)
+        .filter_map(|reviewer| reviewer.login.or(reviewer.combined_slug))
+        .collect();
+    let has_unnamed = u64::try_from(named.len()).is_ok_and(|named| named < total);
+    Some(Requests { named, has_unnamed })
+}
+
+/// In either spelling, GraphQL's or REST's.
+pub(super) fn merge_state(told: Option<&str>) -> MergeState {
+    match told.map(str::to_ascii_uppercase).as_deref() {
+        Some("BEHIND") => MergeState::Behind,
+        Some("BLOCKED") => MergeState::Blocked,
+        None | Some("UNKNOWN") => MergeState::Unknown,
+        Some(_) => MergeState::Other,
+    }
 }
 
 fn decision(decision: Option<&str>, is_gap: bool) -> ReviewDecision {
@@ -313,6 +393,7 @@ fn review(node: ReviewNode) -> Option<Review> {
         author: author(node.author),
         submitted_at: node.submitted_at,
         commit: node.commit.map(|commit| commit.oid),
+        is_silent: node.body.is_some_and(|body| body.trim().is_empty()),
     })
 }
 

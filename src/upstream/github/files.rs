@@ -37,7 +37,7 @@ impl GitHub {
     ) -> Result<Diff> {
         let path = format!("/repos/{}/{}/pulls/{number}", repository.owner(), repository.name());
         let request = read_request(path, "application/vnd.github.diff", BodyCap::DIFF);
-        let answer = self.access.send(&request, call).await.map_err(into_failure)?;
+        let answer = self.read(&request, call).await?;
         match answer.status {
             StatusCode::OK => {
                 let text = String::from_utf8_lossy(&answer.body);
@@ -92,8 +92,14 @@ impl GitHub {
             format!("/repos/{}/{}/pulls/{number}/files", repository.owner(), repository.name());
         let mut request = read_request(path, "application/vnd.github+json", BodyCap::JSON);
         request.query = vec![("per_page", PAGE.to_string()), ("page", page.to_string())];
-        let answer = self.access.send(&request, call).await.map_err(into_failure)?;
-        read_page(&answer)
+        read_page(&self.read(&request, call).await?)
+    }
+
+    /// One request to REST; whatever its status, it tells what is left of the limit.
+    async fn read(&self, request: &ProxyRequest, call: &Call) -> Result<Answer> {
+        let answer = self.access.send(request, call).await.map_err(into_failure)?;
+        self.limits.note_rest(&answer);
+        Ok(answer)
     }
 }
 
@@ -178,6 +184,6 @@ impl Files {
     }
 
     pub(super) fn into_diff(self, is_truncated: bool, interruption: Option<FailureCode>) -> Diff {
-        Diff { files: self.files, is_truncated, interruption }
+        Diff { files: self.files, is_truncated, interruption, is_first_page: false }
     }
 }

@@ -4,9 +4,9 @@ use reqwest::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::{GRAPHQL_PATH, access::Access, refusal};
+use super::{GRAPHQL_PATH, access::Access, limits::RateLimit, refusal};
 use crate::{
-    domain::{Failure, Timestamp},
+    domain::Failure,
     upstream::{
         scalekit::{ProxyError, ProxyRequest},
         transport::{Answer, BodyCap, Call, Dispatch, Purpose, Retry, TransportError},
@@ -27,24 +27,13 @@ pub(super) struct Reply {
     pub(super) rate_limit: Option<RateLimit>,
 }
 
-/// What GitHub says of an account's GraphQL points.
-/// Source: <https://docs.github.com/en/graphql/overview/rate-limits-and-query-limits-for-the-graphql-api>
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct RateLimit {
-    /// Points in an hour; `None` if GitHub did not say.
-    pub limit: Option<u64>,
-    /// Points left.
-    pub remaining: u64,
-    /// When all are there again; `None` if GitHub did not say.
-    pub reset_at: Option<Timestamp>,
-}
-
 /// Why nothing came back.
 #[derive(Debug)]
 pub(super) enum QueryError {
     /// The query was too much for GitHub; a smaller one may succeed.
     Overloaded,
+    /// The authorization lacks a scope that something in the document needs.
+    InsufficientScopes,
     /// Anything else.
     Failure(Box<Failure>),
 }
@@ -53,6 +42,7 @@ impl QueryError {
     pub(super) fn into_failure(self) -> Box<Failure> {
         match self {
             Self::Overloaded => refusal::unreachable(TransportError::TimedOut),
+            Self::InsufficientScopes => refusal::insufficient_scopes(),
             Self::Failure(failure) => failure,
         }
     }
@@ -183,8 +173,10 @@ fn why_nothing(answer: &Answer, errors: &[GraphQlError]) -> QueryError {
     let any = |kind: &str| errors.iter().any(|error| error.is(kind));
     QueryError::Failure(if errors.iter().any(GraphQlError::is_sso) {
         refusal::sso_required()
-    } else if any("FORBIDDEN") || any("INSUFFICIENT_SCOPES") {
+    } else if any("FORBIDDEN") {
         refusal::denied()
+    } else if any("INSUFFICIENT_SCOPES") {
+        return QueryError::InsufficientScopes;
     } else if any("NOT_FOUND") && refusal::wants_sso(&answer.headers) {
         refusal::sso_required()
     } else if any("NOT_FOUND") {
@@ -236,6 +228,7 @@ mod tests {
                 FailureCode::SsoRequired,
             ),
             (r#"[{"type":"FORBIDDEN"}]"#, FailureCode::GitHubAccessDenied),
+            (r#"[{"type":"INSUFFICIENT_SCOPES"}]"#, FailureCode::GitHubAccessDenied),
             (r#"[{"type":"RATE_LIMITED"}]"#, FailureCode::GitHubRateLimited),
             (r#"[{"message":"canary"}]"#, FailureCode::GitHubUnavailable),
             ("[]", FailureCode::RepositoryNotFound),

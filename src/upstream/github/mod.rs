@@ -8,29 +8,31 @@ mod diff;
 mod facts;
 mod files;
 mod graphql;
+mod limits;
 mod listing;
 mod queries;
 mod refusal;
 mod tools;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
-use futures_util::{FutureExt as _, future::BoxFuture};
+use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 use self::{
     access::Access,
     graphql::{QueryError, Reply},
-    listing::{
-        Pages, cut_short, finish_warnings, list_of, next_cursor, note_gaps, noted, pull_requests_of,
-    },
+    limits::ToldLimits,
+    listing::{finish_warnings, list_of, note_gaps, noted},
+    queries::Teams,
     tools::Tools,
 };
-pub use self::{access::GitHubTokenSettings, graphql::RateLimit, queries::documents};
+pub use self::{
+    access::GitHubTokenSettings,
+    limits::{RateLimit, RateLimits},
+    queries::documents,
+};
 use crate::{
     domain::{
         FailureCode, GitHubAccount, UserId,
@@ -48,8 +50,8 @@ use crate::{
 const GRAPHQL_PATH: &str = "/graphql";
 /// Pull requests on one page: GitHub answers the facts of so many well within its 10 s.
 const PAGE: usize = 25;
-/// Pages looked through while filters leave too few, or many tie.
-const MAX_PAGES: usize = 4;
+/// Discussions asked for at the same time, where each has to be asked for alone.
+const DISCUSSIONS_AT_ONCE: usize = 4;
 
 /// GitHub as one person sees it.
 #[derive(Debug, Clone)]
@@ -57,6 +59,7 @@ pub struct GitHub {
     access: Access,
     /// The other way, through Scalekit.
     tools: Option<Tools>,
+    limits: ToldLimits,
 }
 
 /// Which pull requests to list.
@@ -78,6 +81,26 @@ pub struct ListQuery {
     pub label: Option<String>,
     /// Only those that want to change this branch.
     pub base: Option<String>,
+}
+
+impl ListQuery {
+    /// What of it GitHub does not look for.
+    fn selection(&self) -> Selection {
+        Selection {
+            exclude_drafts: self.exclude_drafts,
+            exclude_bots: self.exclude_bots,
+            author: self.author.clone(),
+        }
+    }
+}
+
+/// What was said about some pull requests, by number. Those that GitHub left out are missing.
+#[derive(Debug, Default)]
+pub struct Conversations {
+    /// What could be read.
+    pub told: BTreeMap<u64, Conversation>,
+    /// Of these GitHub left out something that was asked for.
+    pub partial: BTreeSet<u64>,
 }
 
 /// A repository's pull requests, in order, with all facts.
@@ -111,12 +134,24 @@ impl GitHub {
     /// with its tools.
     pub fn through_scalekit(scalekit: Scalekit, user: UserId) -> Self {
         let tools = Some(Tools::new(scalekit.clone(), user.clone()));
-        Self { access: Access::Scalekit { scalekit, user }, tools }
+        let limits = ToldLimits::default();
+        Self { access: Access::Scalekit { scalekit, user }, tools, limits }
     }
 
     /// As the owner of a token.
     pub fn with_token(settings: GitHubTokenSettings, transport: Transport) -> Self {
-        Self { access: Access::Token { settings: Arc::new(settings), transport }, tools: None }
+        let access = Access::of_token(settings, transport);
+        Self { access, tools: None, limits: ToldLimits::default() }
+    }
+
+    /// What is left of this account's limits, as far as GitHub has told it here.
+    pub fn rate_limits(&self) -> RateLimits {
+        self.limits.get()
+    }
+
+    /// Whether there is no other way to GitHub now than Scalekit's tools.
+    pub fn is_read_with_tools(&self) -> bool {
+        self.tools.as_ref().is_some_and(Tools::are_needed)
     }
 
     /// Which linked account this is, as a digest: equal for the same link, different after any
@@ -154,15 +189,15 @@ impl GitHub {
         self.either(self.queried_by_number(repository, numbers, call).boxed(), tools).await
     }
 
-    /// What was said about these pull requests; one call. Those that GitHub left out are missing.
+    /// What was said about these pull requests; one call, unless that is too much for one.
     pub async fn conversations(
         &self,
         repository: &RepositoryName,
         numbers: &[u64],
         call: &Call,
-    ) -> Result<BTreeMap<u64, Conversation>> {
+    ) -> Result<Conversations> {
         if numbers.is_empty() {
-            return Ok(BTreeMap::new());
+            return Ok(Conversations::default());
         }
         let tools =
             self.tools.as_ref().map(|tools| tools.conversations(repository, numbers, call).boxed());
@@ -189,7 +224,7 @@ impl GitHub {
         with_tools: Option<BoxFuture<'_, Result<T>>>,
     ) -> Result<T> {
         let Some(with_tools) = with_tools else { return requested.await };
-        if !self.tools.as_ref().is_some_and(Tools::are_needed) {
+        if !self.is_read_with_tools() {
             match requested.await {
                 Err(failure) if failure.code == FailureCode::ProxyDisabled => {}
                 answer => return answer,
@@ -211,58 +246,6 @@ impl GitHub {
         serde_json::from_slice(&answer.body).map_err(|_| refusal::odd())
     }
 
-    async fn queried_list(&self, query: &ListQuery, call: &Call) -> Result<PullRequestList> {
-        let selection = Selection {
-            exclude_drafts: query.exclude_drafts,
-            exclude_bots: query.exclude_bots,
-            author: query.author.clone(),
-        };
-        // Twice as many as wanted, because GitHub's order is checked against the published one.
-        let wanted = if selection.is_everything() { query.limit.saturating_mul(2) } else { PAGE };
-        let size = wanted.clamp(1, PAGE);
-        let mut pages = Pages { size, after: None, with_checks: true, seen: 0 };
-        let mut listed: Option<PullRequestList> = None;
-        for page in 1..=MAX_PAGES {
-            let reply = match self.list_page(query, &mut pages, call).await {
-                Ok(reply) => reply,
-                Err(error) => match listed.as_mut() {
-                    // The pages before are good; saying how far they reach is better than nothing.
-                    Some(list) => {
-                        list.warnings.push(cut_short(list.pull_requests.len(), query, pages.seen));
-                        break;
-                    }
-                    None => return Err(error.into_failure()),
-                },
-            };
-            let list = match listed.as_mut() {
-                Some(list) => list,
-                None => listed.insert(list_of(&reply)?),
-            };
-            list.rate_limit = reply.rate_limit.or(list.rate_limit);
-            let found = pull_requests_of(&reply, pages.with_checks, &mut list.warnings);
-            pages.seen += found.len();
-            let edge = found.last().cloned();
-            list.pull_requests.extend(found.into_iter().filter(|found| selection.admits(found)));
-            pages.after = next_cursor(&reply);
-            let is_settled = edge.is_some_and(|last| {
-                query.order.is_settled(&list.pull_requests, &last, query.limit)
-            });
-            if is_settled || pages.after.is_none() {
-                break;
-            }
-            if page == MAX_PAGES {
-                list.warnings.push(cut_short(list.pull_requests.len(), query, pages.seen));
-            }
-            if pages.with_checks {
-                pages.size = PAGE;
-            }
-        }
-        let mut list = listed.ok_or_else(refusal::odd)?;
-        list.pull_requests = query.order.rank(list.pull_requests, query.limit);
-        finish_warnings(&mut list, pages.with_checks);
-        Ok(list)
-    }
-
     async fn queried_by_number(
         &self,
         repository: &RepositoryName,
@@ -276,7 +259,7 @@ impl GitHub {
             let variables = json!({
                 "owner": repository.owner(), "name": repository.name(), "checks": with_checks,
             });
-            graphql::query(&self.access, queries::by_number(&askable), variables, call)
+            self.ask_for_facts(|teams| queries::by_number(&askable, teams), variables, call)
         };
         let (reply, with_checks) = match ask(true).await {
             Err(QueryError::Overloaded) => (ask(false).await, false),
@@ -305,7 +288,7 @@ impl GitHub {
             list.absent.push((number, reason.to_owned()));
         }
         note_gaps(&reply, &mut list.warnings);
-        finish_warnings(&mut list, with_checks);
+        finish_warnings(&mut list, with_checks, self.access.teams());
         Ok(list)
     }
 
@@ -314,66 +297,117 @@ impl GitHub {
         repository: &RepositoryName,
         numbers: &[u64],
         call: &Call,
-    ) -> Result<BTreeMap<u64, Conversation>> {
-        let ask = |comments: u32, threads: u32, reviews: u32| {
-            let variables = json!({
-                "owner": repository.owner(), "name": repository.name(),
-                "comments": comments, "threads": threads, "reviews": reviews,
-            });
-            graphql::query(&self.access, queries::conversations(numbers), variables, call)
-        };
-        let reply = match ask(30, 50, 20).await {
-            Err(QueryError::Overloaded) => ask(15, 20, 10).await,
+    ) -> Result<Conversations> {
+        let reply = match self.ask_conversations(repository, numbers, (30, 50, 20), call).await {
+            Err(QueryError::Overloaded) => {
+                self.ask_conversations(repository, numbers, (15, 20, 10), call).await
+            }
             reply => reply,
         };
-        let reply = reply.map_err(QueryError::into_failure)?;
-        let read = |number: &u64| {
-            let value = reply.repository.get(&format!("{}{number}", queries::ALIAS))?;
-            Some((*number, conversation::read(value)?))
-        };
-        Ok(numbers.iter().filter_map(read).collect())
+        match reply {
+            // One of them may be too much on its own; the others are not to pay for it.
+            Err(QueryError::Overloaded) if numbers.len() > 1 => {
+                self.conversations_one_by_one(repository, numbers, call).await
+            }
+            reply => Ok(read_conversations(&reply.map_err(QueryError::into_failure)?, numbers)),
+        }
     }
 
-    /// One page; when it is too much for GitHub, half of it and without checks, once.
-    async fn list_page(
+    async fn conversations_one_by_one(
         &self,
-        query: &ListQuery,
-        pages: &mut Pages,
+        repository: &RepositoryName,
+        numbers: &[u64],
+        call: &Call,
+    ) -> Result<Conversations> {
+        let asked = numbers.to_vec().into_iter().map(|number| async move {
+            let alone = [number];
+            let reply = self.ask_conversations(repository, &alone, (15, 20, 10), call).await;
+            reply.map(|reply| read_conversations(&reply, &alone))
+        });
+        let mut answers = stream::iter(asked).buffer_unordered(DISCUSSIONS_AT_ONCE);
+        let mut all = Conversations::default();
+        let mut refused = None;
+        while let Some(answer) = answers.next().await {
+            match answer {
+                Ok(mut one) => {
+                    all.told.append(&mut one.told);
+                    all.partial.append(&mut one.partial);
+                }
+                Err(error) => refused = Some(error.into_failure()),
+            }
+        }
+        // One that fails is missing; when all fail, why is worth more.
+        match refused {
+            Some(failure) if all.told.is_empty() => Err(failure),
+            _ => Ok(all),
+        }
+    }
+
+    /// The latest of each kind: so many comments, threads and reviews.
+    async fn ask_conversations(
+        &self,
+        repository: &RepositoryName,
+        numbers: &[u64],
+        (comments, threads, reviews): (u32, u32, u32),
         call: &Call,
     ) -> Result<Reply, QueryError> {
-        let reply = self.ask_page(query, pages, call).await;
-        if !pages.with_checks || !matches!(reply, Err(QueryError::Overloaded)) {
+        let variables = json!({
+            "owner": repository.owner(), "name": repository.name(),
+            "comments": comments, "threads": threads, "reviews": reviews,
+        });
+        self.ask(queries::conversations(numbers), variables, call).await
+    }
+
+    /// Asks for facts, with the names of teams where this account may read them.
+    async fn ask_for_facts(
+        &self,
+        document: impl Fn(Teams) -> String,
+        variables: Value,
+        call: &Call,
+    ) -> Result<Reply, QueryError> {
+        let teams = self.access.teams();
+        let reply = self.ask(document(teams), variables.clone(), call).await;
+        if teams == Teams::Unnamed || !matches!(reply, Err(QueryError::InsufficientScopes)) {
             return reply;
         }
-        pages.with_checks = false;
-        pages.size = (pages.size / 2).max(1);
-        self.ask_page(query, pages, call).await
+        let reply = self.ask(document(Teams::Unnamed), variables, call).await;
+        // Where GitHub set to work, no other scope was missing.
+        if matches!(reply, Ok(_) | Err(QueryError::Overloaded)) {
+            self.access.note_lack_of_read_org();
+        }
+        reply
     }
 
-    async fn ask_page(
+    async fn ask(
         &self,
-        query: &ListQuery,
-        pages: &Pages,
+        document: String,
+        variables: Value,
         call: &Call,
     ) -> Result<Reply, QueryError> {
-        let (field, direction) = match query.order {
-            Order::MostDiscussed => ("COMMENTS", "DESC"),
-            Order::RecentlyUpdated => ("UPDATED_AT", "DESC"),
-            Order::Newest => ("CREATED_AT", "DESC"),
-            Order::Oldest => ("CREATED_AT", "ASC"),
-        };
-        let variables = json!({
-            "owner": query.repository.owner(),
-            "name": query.repository.name(),
-            "first": pages.size,
-            "after": pages.after,
-            "order": { "field": field, "direction": direction },
-            "labels": query.label.as_ref().map(|label| [label]),
-            "base": query.base,
-            "checks": pages.with_checks,
-        });
-        graphql::query(&self.access, queries::list(), variables, call).await
+        let reply = graphql::query(&self.access, document, variables, call).await?;
+        self.limits.note_graphql(reply.rate_limit);
+        Ok(reply)
     }
+}
+
+fn read_conversations(reply: &Reply, numbers: &[u64]) -> Conversations {
+    let mut all = Conversations::default();
+    for &number in numbers {
+        let alias = format!("{}{number}", queries::ALIAS);
+        let Some(read) = reply.repository.get(&alias).and_then(conversation::read) else {
+            continue;
+        };
+        let has_gap = !read.is_whole || reply.gaps.contains(&[&alias]);
+        // Where something is missing, nothing found is not nothing said.
+        if has_gap && read.conversation.remarks.is_empty() {
+            continue;
+        }
+        if has_gap {
+            all.partial.insert(number);
+        }
+        all.told.insert(number, read.conversation);
+    }
+    all
 }
 
 /// Each number once, in the order given.

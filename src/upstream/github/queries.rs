@@ -9,7 +9,12 @@ use std::fmt::Write as _;
 /// What is asked about every listed pull request.
 ///
 /// The last comments and reviews are asked for only by whom and when: a connection costs the same
-/// for one as for twenty, and the last human among bots is looked for.
+/// for one as for twenty, and the last human among bots is looked for. What the reader has not
+/// submitted, GitHub shows to them alone: their drafts are asked for to be left out of the threads,
+/// because asking each thread for its state would cost a hundred times as much.
+///
+/// Verdicts are asked for only of those who may write, since anybody may review what is public; with
+/// their words, because an approval may come with a wish.
 const FACTS: &str = "
 fragment Facts on PullRequest {
   number title url body state isDraft createdAt updatedAt
@@ -17,12 +22,18 @@ fragment Facts on PullRequest {
   baseRefName baseRefOid headRefOid additions deletions changedFiles
   totalCommentsCount
   comments(last: 20) { totalCount nodes { createdAt author { __typename login } } }
-  reviews(last: 20) { totalCount nodes { submittedAt author { __typename login } } }
-  reviewDecision
-  latestOpinionatedReviews(first: 50) {
-    nodes { state submittedAt author { __typename login } commit { oid } }
+  reviews(last: 20, states: [APPROVED, CHANGES_REQUESTED, COMMENTED, DISMISSED]) {
+    totalCount nodes { submittedAt author { __typename login } }
   }
-  reviewRequests(first: 50) {
+  drafts: reviews(first: 1, states: [PENDING]) {
+    totalCount nodes { comments(first: 100) { totalCount nodes { replyTo { id } } } }
+  }
+  reviewDecision
+  latestOpinionatedReviews(first: 100, writersOnly: true) {
+    totalCount nodes { state submittedAt body author { __typename login } commit { oid } }
+  }
+  reviewRequests(first: 100) {
+    totalCount
     nodes {
       requestedReviewer {
         __typename
@@ -36,8 +47,9 @@ fragment Facts on PullRequest {
   reviewThreads(first: 100) { totalCount nodes { isResolved } }
   mergeable isInMergeQueue
   autoMergeRequest { enabledAt }
-  labels(first: 100) { nodes { name } }
+  labels(first: 100) { totalCount nodes { name } }
   commits(last: 1) { nodes { commit { committedDate messageHeadline } } }
+  mergeStateStatus @include(if: $checks)
   statusCheckRollup @include(if: $checks) {
     state
     contexts {
@@ -47,6 +59,10 @@ fragment Facts on PullRequest {
     }
   }
 }";
+
+/// What of the facts needs the scope `read:org`. An account without it is refused the whole document
+/// that names this, even where no team is asked.
+const TEAMS: &str = "... on Team { combinedSlug }";
 
 /// One page of open pull requests, with the repository.
 const LIST: &str = "
@@ -93,13 +109,27 @@ fragment Conversation on PullRequest {
 /// Before the number in the alias of a pull request.
 pub(super) const ALIAS: &str = "pr_";
 
+/// Whether the teams whose review is asked for are asked for by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Teams {
+    Named,
+    Unnamed,
+}
+
+fn facts(teams: Teams) -> String {
+    match teams {
+        Teams::Named => FACTS.to_owned(),
+        Teams::Unnamed => FACTS.replace(TEAMS, ""),
+    }
+}
+
 /// The document that lists open pull requests.
-pub(super) fn list() -> String {
-    format!("{LIST}\n{FACTS}\n")
+pub(super) fn list(teams: Teams) -> String {
+    format!("{LIST}\n{}\n", facts(teams))
 }
 
 /// The document that reads the facts of these pull requests, each under `pr_NUMBER`.
-pub(super) fn by_number(numbers: &[u64]) -> String {
+pub(super) fn by_number(numbers: &[u64], teams: Teams) -> String {
     let mut document = "
 query PullRequestsByNumber($owner: String!, $name: String!, $checks: Boolean!) {
   rateLimit { limit remaining resetAt }
@@ -109,7 +139,7 @@ query PullRequestsByNumber($owner: String!, $name: String!, $checks: Boolean!) {
 "
     .to_owned();
     alias_each(&mut document, numbers, "Facts");
-    let _ = write!(document, "  }}\n}}\n{FACTS}\n");
+    let _ = write!(document, "  }}\n}}\n{}\n", facts(teams));
     document
 }
 
@@ -143,8 +173,9 @@ fn alias_each(document: &mut String, numbers: &[u64], fragment: &str) {
 /// against GitHub's schema.
 pub fn documents() -> Vec<(&'static str, String)> {
     vec![
-        ("pull_requests", list()),
-        ("pull_requests_by_number", by_number(&[1, 42])),
+        ("pull_requests", list(Teams::Named)),
+        ("pull_requests_without_teams", list(Teams::Unnamed)),
+        ("pull_requests_by_number", by_number(&[1, 42], Teams::Named)),
         ("conversations", conversations(&[1, 42])),
     ]
 }

@@ -4,8 +4,10 @@
 
 use std::time::Duration;
 
+use chrono::DateTime;
 use reqwest::{StatusCode, header::HeaderMap};
 
+use super::limits::RateLimit;
 use crate::{
     domain::{Failure, FailureCode},
     upstream::transport::{Answer, TransportError},
@@ -76,6 +78,18 @@ pub(super) fn rate_limited(answer: &Answer) -> Box<Failure> {
     }
 }
 
+/// What is left of REST's limit. The reset counts seconds since 1970.
+pub(super) fn limit_in_headers(headers: &HeaderMap) -> Option<RateLimit> {
+    let reset = header_number(headers, "x-ratelimit-reset");
+    Some(RateLimit {
+        limit: header_number(headers, "x-ratelimit-limit"),
+        remaining: header_number(headers, "x-ratelimit-remaining")?,
+        reset_at: reset
+            .and_then(|seconds| i64::try_from(seconds).ok())
+            .and_then(|seconds| DateTime::from_timestamp(seconds, 0)),
+    })
+}
+
 /// `x-ratelimit-reset` counts seconds since 1970; GitHub's own `Date` says what time it is there.
 fn until_reset(answer: &Answer) -> Option<Duration> {
     if header_number(&answer.headers, "x-ratelimit-remaining") != Some(0) {
@@ -106,6 +120,13 @@ pub(super) fn sso_required() -> Box<Failure> {
 
 pub(super) fn denied() -> Box<Failure> {
     Failure::new(FailureCode::GitHubAccessDenied, "GitHub refused this to the account.")
+}
+
+pub(super) fn insufficient_scopes() -> Box<Failure> {
+    Failure::new(
+        FailureCode::GitHubAccessDenied,
+        "GitHub refused this to the account: its authorization lacks a scope.",
+    )
 }
 
 pub(super) fn not_found() -> Box<Failure> {

@@ -1,6 +1,9 @@
 //! The reader against a small GitHub on a real socket: how many calls, and what they become.
 
-use std::{sync::Mutex, time::Duration};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use axum::{
     Router,
@@ -10,7 +13,10 @@ use axum::{
 };
 use tokio::net::TcpListener;
 
-use super::*;
+use super::{
+    listing::{Ended, Extent, MAX_PAGES},
+    *,
+};
 use crate::{
     domain::{FailureCode, SystemEntropy, pull_request::CheckState},
     upstream::transport::TransportSettings,
@@ -163,7 +169,10 @@ async fn the_search_for_filters_is_bounded_and_says_so() {
     let list = github.choose(&wanted, &call()).await.unwrap();
     assert!(list.pull_requests.is_empty());
     assert_eq!(seen.lock().unwrap().len(), MAX_PAGES);
-    assert_eq!(list.warnings, [cut_short(0, &wanted, 4)]);
+    assert_eq!(
+        list.warnings,
+        ["Only the first 4 open pull requests were searched for the filters."]
+    );
 }
 
 #[tokio::test]
@@ -176,7 +185,42 @@ async fn a_later_page_that_fails_leaves_the_first_ones() {
     let wanted = ListQuery { author: Some("ann".to_owned()), ..query(2) };
     let list = github.choose(&wanted, &call()).await.unwrap();
     assert_eq!(numbers(&list), [1]);
-    assert_eq!(list.warnings, [cut_short(1, &wanted, 1)]);
+    let warning = "Only the first 1 open pull requests were looked at: GitHub did not tell the rest \
+                   (github_unavailable).";
+    assert_eq!(list.warnings, [warning]);
+    // Without filters it is no other.
+    let list = github.choose(&query(2), &call()).await;
+    assert_eq!(list.unwrap_err().code, FailureCode::GitHubUnavailable);
+    let (github, _) = self::github(|n, _| match n {
+        0 => (200, page(&[node(1, 5, "ann"), node(2, 5, "ann")], Some("c"))),
+        _ => (500, json!({})),
+    })
+    .await;
+    let list = github.choose(&query(2), &call()).await.unwrap();
+    assert_eq!(
+        (numbers(&list), list.warnings),
+        (vec![2, 1], vec![warning.replace("first 1", "first 2")])
+    );
+}
+
+#[test]
+fn a_list_says_what_its_end_leaves_open() {
+    let extent = |found, is_filtered| Extent { seen: 100, found, is_filtered };
+    let failed = Ended::Failed(FailureCode::GitHubRateLimited);
+    for (ended, extent, words) in [
+        (Ended::Settled, extent(5, true), None),
+        (Ended::Exhausted, extent(0, true), None),
+        (Ended::Bound, extent(4, true), Some("searched for the filters")),
+        (Ended::Bound, extent(4, false), Some("100 open pull requests were read")),
+        (Ended::Bound, extent(5, true), Some("tie with the last one")),
+        (Ended::Bound, extent(5, false), Some("tie with the last one")),
+        (failed, extent(5, false), Some("(github_rate_limited)")),
+        (failed, extent(0, true), Some("(github_rate_limited)")),
+    ] {
+        let warning = ended.warning(extent, 5);
+        assert_eq!(warning.is_some(), words.is_some(), "{ended:?} {extent:?}");
+        assert!(warning.unwrap_or_default().contains(words.unwrap_or_default()), "{ended:?}");
+    }
 }
 
 #[tokio::test]
@@ -198,8 +242,8 @@ async fn a_tie_is_read_to_its_end_or_said_to_be_open() {
     let list = endless.choose(&query(1), &call()).await.unwrap();
     assert_eq!(numbers(&list), [4]);
     assert_eq!(seen.lock().unwrap().len(), MAX_PAGES);
-    assert_eq!(list.warnings, [cut_short(4, &query(1), 4)]);
-    assert!(list.warnings[0].contains("tie"));
+    assert_eq!(list.warnings.len(), 1);
+    assert!(list.warnings[0].contains("tie"), "{:?}", list.warnings);
 }
 
 #[tokio::test]
@@ -223,6 +267,47 @@ async fn an_outage_costs_two_queries_and_is_a_clear_failure() {
     let failure = github.choose(&query(5), &call()).await.unwrap_err();
     assert_eq!(failure.code, FailureCode::GitHubUnavailable);
     assert_eq!(seen.lock().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn a_scope_that_is_missing_is_done_without_and_remembered() {
+    let refused = || (200, json!({ "errors": [{ "type": "INSUFFICIENT_SCOPES" }] }));
+    let names_teams = |seen: &Seen| seen.body["query"].as_str().unwrap().contains("on Team");
+    let (github, seen) = github(move |_, seen| match names_teams(seen) {
+        true => refused(),
+        false if seen.body["query"].as_str().unwrap().contains("pr_1:") => {
+            (200, repository(&json!({ "pr_1": node(1, 5, "ann") })))
+        }
+        false => (200, page(&[node(1, 5, "ann")], None)),
+    })
+    .await;
+    let name = "a/b".parse().unwrap();
+    let asked = || seen.lock().unwrap().iter().map(names_teams).collect::<Vec<_>>();
+    assert_eq!(numbers(&github.choose(&query(2), &call()).await.unwrap()), [1]);
+    assert_eq!(asked(), [true, false]);
+    assert_eq!(numbers(&github.by_number(&name, &[1], &call()).await.unwrap()), [1]);
+    assert_eq!(asked(), [true, false, false]);
+
+    let (github, seen) = self::github(move |_, _| refused()).await;
+    for asked in [2, 4] {
+        let failure = github.choose(&query(2), &call()).await.unwrap_err();
+        assert_eq!(failure.code, FailureCode::GitHubAccessDenied);
+        assert_eq!(seen.lock().unwrap().len(), asked, "another scope is missing");
+    }
+}
+
+#[tokio::test]
+async fn too_much_without_teams_is_halved_too() {
+    let (github, seen) = github(|n, _| match n {
+        0 => (200, json!({ "errors": [{ "type": "INSUFFICIENT_SCOPES" }] })),
+        1 => (502, json!("<html>")),
+        _ => (200, page(&[node(1, 5, "ann")], None)),
+    })
+    .await;
+    assert_eq!(numbers(&github.choose(&query(2), &call()).await.unwrap()), [1]);
+    let seen = seen.lock().unwrap();
+    let named = |n: usize| seen[n].body["query"].as_str().unwrap().contains("on Team");
+    assert_eq!((seen.len(), named(0), named(1), named(2)), (3, true, false, false));
 }
 
 #[tokio::test]
@@ -264,19 +349,70 @@ async fn numbers_are_read_in_one_call_and_the_absent_are_named() {
 #[tokio::test]
 async fn conversations_are_one_call_and_a_missing_one_is_missing() {
     let (github, seen) = github(|_, _| {
-        let said = json!({ "totalCommentsCount": 3, "comments": { "totalCount": 3, "nodes": [
-            { "createdAt": "2024-01-01T00:00:00Z", "body": "hello", "author": null } ] } });
-        (200, repository(&json!({ "pr_1": said, "pr_2": null })))
+        let said = discussion("hello");
+        let mut nothing = discussion("");
+        nothing["reviews"] = Value::Null;
+        let mut part = discussion("a part");
+        part["reviewThreads"]["nodes"] = Value::Null;
+        let mut with_gap = discussion("beside a gap");
+        with_gap["totalCommentsCount"] = Value::Null;
+        let mut body = repository(&json!({
+            "pr_1": said, "pr_2": null, "pr_3": nothing, "pr_4": part, "pr_5": with_gap,
+        }));
+        body["errors"] = json!([{ "path": ["repository", "pr_5", "totalCommentsCount"] }]);
+        (200, body)
     })
     .await;
     let name = "a/b".parse().unwrap();
-    let conversations = github.conversations(&name, &[1, 2], &call()).await.unwrap();
-    assert_eq!(conversations.keys().copied().collect::<Vec<_>>(), [1]);
-    assert_eq!(conversations[&1].total, Some(3));
-    assert_eq!(conversations[&1].remarks[0].body, "hello");
+    let all = github.conversations(&name, &[1, 2, 3, 4, 5], &call()).await.unwrap();
+    assert_eq!(all.told.keys().copied().collect::<Vec<_>>(), [1, 4, 5]);
+    assert_eq!(all.partial, BTreeSet::from([4, 5]));
+    assert_eq!(all.told[&1].total, Some(3));
+    assert_eq!(all.told[&1].remarks[0].body, "hello");
     assert_eq!(seen.lock().unwrap().len(), 1);
-    assert!(github.conversations(&name, &[], &call()).await.unwrap().is_empty());
+    assert!(github.conversations(&name, &[], &call()).await.unwrap().told.is_empty());
     assert_eq!(seen.lock().unwrap().len(), 1);
+}
+
+fn discussion(body: &str) -> Value {
+    json!({
+        "totalCommentsCount": 3, "reviewThreads": { "nodes": [] }, "reviews": { "nodes": [] },
+        "comments": { "totalCount": 3, "nodes": [
+            { "createdAt": "2024-01-01T00:00:00Z", "body": body, "author": null } ] },
+    })
+}
+
+#[tokio::test]
+async fn discussions_too_large_together_are_read_one_by_one() {
+    let alone = |seen: &Seen| {
+        let document = seen.body["query"].as_str().unwrap();
+        (document.matches("pullRequest(number").count() == 1).then(|| document.to_owned())
+    };
+    let (github, seen) = github(move |_, seen| match alone(seen) {
+        Some(document) if document.contains("pr_2:") => (502, json!("<html>")),
+        Some(document) => {
+            let number = if document.contains("pr_1:") { "pr_1" } else { "pr_3" };
+            (200, repository(&json!({ number: discussion(number) })))
+        }
+        None => (502, json!("<html>")),
+    })
+    .await;
+    let name = "a/b".parse().unwrap();
+    let all = github.conversations(&name, &[1, 2, 3], &call()).await.unwrap();
+    let said: Vec<_> =
+        all.told.iter().map(|(number, talk)| (*number, talk.remarks[0].body.as_str())).collect();
+    assert_eq!(said, [(1, "pr_1"), (3, "pr_3")]);
+    let sizes: Vec<_> = seen
+        .lock()
+        .unwrap()
+        .iter()
+        .map(|seen| seen.body["variables"]["comments"].as_u64().unwrap())
+        .collect();
+    assert_eq!(sizes, [30, 15, 15, 15, 15]);
+    // When none can be read, why is told.
+    let failure = github.conversations(&name, &[2], &call()).await.unwrap_err();
+    assert_eq!(failure.code, FailureCode::GitHubUnavailable);
+    assert_eq!(seen.lock().unwrap().len(), 5 + 2);
 }
 
 #[tokio::test]

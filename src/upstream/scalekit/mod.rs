@@ -4,6 +4,7 @@
 //! that account; its texts and addresses go no further than this room.
 
 mod proxy;
+mod scopes;
 mod token;
 mod tools;
 mod wire;
@@ -24,6 +25,7 @@ pub use self::{
     wire::AccountStatus,
 };
 use self::{
+    scopes::WithoutReadOrg,
     token::TokenSource,
     wire::{Account, ScalekitError},
 };
@@ -60,6 +62,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     /// Until when the proxy is taken to be off. A std mutex: it is never held across an await.
     proxy_off_until: Mutex<Option<Timestamp>>,
+    without_read_org: WithoutReadOrg,
 }
 
 /// How long an answer that the proxy is off is believed; then the next request tries it again.
@@ -111,6 +114,7 @@ impl Scalekit {
             tokens,
             clock,
             proxy_off_until: Mutex::default(),
+            without_read_org: WithoutReadOrg::default(),
         }))
     }
 

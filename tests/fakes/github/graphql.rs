@@ -11,7 +11,7 @@ use std::{
 
 use apollo_compiler::{
     ExecutableDocument, Schema,
-    executable::{Field as Selected, Selection},
+    executable::{Field as Selected, Selection, SelectionSet},
     resolvers::{Execution, FieldError, ObjectValue, ResolveInfo, ResolvedValue},
     response::{JsonMap, JsonValue},
     validation::Valid,
@@ -296,6 +296,9 @@ pub(super) fn answer(
         Ok(document) => document,
         Err(wrong) => return traffic.unexpected(call, &format!("invalid document\n{wrong}")),
     };
+    if !viewer.read_org && reads_teams(&document) {
+        return insufficient_scopes();
+    }
     let variables: JsonMap =
         serde_json::from_value(request["variables"].clone()).unwrap_or_default();
     let (broken, mistakes) = (RefCell::new(state.broken_fields()), RefCell::default());
@@ -317,6 +320,31 @@ pub(super) fn answer(
         }
         Err(wrong) => traffic.unexpected(call, &format!("invalid request: {}", wrong.message())),
     }
+}
+
+/// Whether the document asks anything of teams but that they are teams. GitHub looks at the document,
+/// not at what it would come to.
+fn reads_teams(document: &ExecutableDocument) -> bool {
+    fn in_set(set: &SelectionSet) -> bool {
+        set.selections.iter().any(|selection| match selection {
+            Selection::Field(field) => {
+                set.ty == "Team" && field.name != "__typename" || in_set(&field.selection_set)
+            }
+            Selection::InlineFragment(inline) => in_set(&inline.selection_set),
+            Selection::FragmentSpread(_) => false,
+        })
+    }
+    document.operations.iter().any(|operation| in_set(&operation.selection_set))
+        || document.fragments.values().any(|fragment| in_set(&fragment.selection_set))
+}
+
+/// No data at all, not even where no team is asked.
+fn insufficient_scopes() -> Response {
+    let message = "Your token has not been granted the required scopes to execute this query. The \
+                   'combinedSlug' field requires one of the following scopes: ['read:org'], but \
+                   your token has only been granted the: ['repo'] scopes.";
+    axum::Json(json!({"errors": [{"type": "INSUFFICIENT_SCOPES", "message": message}]}))
+        .into_response()
 }
 
 /// Moves each error's `type` to where GitHub has it.

@@ -216,6 +216,11 @@ impl FakeGitHub {
         }
     }
 
+    /// This person has asked so often already, `core` or `graphql`, in this hour.
+    pub fn spend(&self, login: &str, resource: &'static str, requests: u64) {
+        *self.state().used.entry((login.to_owned(), resource)).or_default() += requests;
+    }
+
     /// The next `times` resolutions of a GraphQL field (`PullRequest.statusCheckRollup`, or
     /// `PullRequest#7.statusCheckRollup`) fail with this error type beside the rest of the data.
     pub fn break_field(&self, coordinate: &str, kind: &'static str, message: &str, times: usize) {

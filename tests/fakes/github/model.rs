@@ -15,17 +15,27 @@ pub struct Person {
     pub reads: BTreeSet<String>,
     /// Organisations whose SAML protection this person's tokens have passed.
     pub sso: BTreeSet<String>,
+    /// This person's tokens were given the scope `read:org`.
+    pub read_org: bool,
 }
 
 impl Person {
     pub fn new(id: u64, login: &str) -> Self {
-        Self { id, login: login.to_owned(), reads: BTreeSet::new(), sso: BTreeSet::new() }
+        let (reads, sso) = (BTreeSet::new(), BTreeSet::new());
+        Self { id, login: login.to_owned(), reads, sso, read_org: true }
     }
 
     /// May read this private repository.
     #[must_use]
     pub fn reads(mut self, name_with_owner: &str) -> Self {
         self.reads.insert(name_with_owner.to_owned());
+        self
+    }
+
+    /// Has authorized the app for repositories only.
+    #[must_use]
+    pub fn without_read_org(mut self) -> Self {
+        self.read_org = false;
         self
     }
 
@@ -50,6 +60,8 @@ pub struct Repository {
     /// `owner/name`s it had before.
     pub former_names: Vec<String>,
     pub default_branch: String,
+    /// Those who may not write; everybody else is a member.
+    pub strangers: BTreeSet<String>,
     pub pull_requests: Vec<PullRequest>,
 }
 
@@ -68,6 +80,7 @@ impl Repository {
             sso_protected: false,
             former_names: Vec::new(),
             default_branch: "main".to_owned(),
+            strangers: BTreeSet::new(),
             pull_requests: Vec::new(),
         }
     }
@@ -89,6 +102,18 @@ impl Repository {
     pub fn formerly(mut self, name_with_owner: &str) -> Self {
         self.former_names.push(name_with_owner.to_owned());
         self
+    }
+
+    /// Somebody who may comment and review, and not write.
+    #[must_use]
+    pub fn stranger(mut self, login: &str) -> Self {
+        self.strangers.insert(login.to_owned());
+        self
+    }
+
+    /// How its author is related to it.
+    pub fn association(&self, author: Option<&String>) -> &'static str {
+        if author.is_some_and(|login| self.strangers.contains(login)) { "NONE" } else { "MEMBER" }
     }
 
     #[must_use]
@@ -133,10 +158,19 @@ pub struct Thread {
     pub line: u64,
     pub resolved: bool,
     pub outdated: bool,
+    /// Begun in a review that this person has not submitted: nobody else sees it.
+    pub draft_of: Option<String>,
     pub comments: Vec<Comment>,
 }
 
-/// A review; `state` as in `PullRequestReviewState`.
+impl Thread {
+    /// Whether this person is shown it.
+    pub fn is_visible_to(&self, login: &str) -> bool {
+        self.draft_of.as_ref().is_none_or(|author| author == login)
+    }
+}
+
+/// A review; `state` as in `PullRequestReviewState`. One that is `PENDING` only its author sees.
 #[derive(Debug, Clone)]
 pub struct Review {
     pub author: Option<String>,
@@ -146,11 +180,20 @@ pub struct Review {
     pub commit: String,
 }
 
+impl Review {
+    /// Whether this person is shown it.
+    pub fn is_visible_to(&self, login: &str) -> bool {
+        self.state != "PENDING" || self.author.as_deref() == Some(login)
+    }
+}
+
 /// Whose review is asked for.
 #[derive(Debug, Clone)]
 pub enum Reviewer {
     User(String),
     Team(String),
+    /// A team that the viewer may not see.
+    Hidden,
 }
 
 /// How many checks of the head commit are in which state.
@@ -250,7 +293,8 @@ impl PullRequest {
     }
 
     pub fn review_comments(&self) -> usize {
-        self.threads.iter().map(|thread| thread.comments.len()).sum()
+        let said = self.threads.iter().filter(|thread| thread.draft_of.is_none());
+        said.map(|thread| thread.comments.len()).sum()
     }
 
     pub fn additions(&self) -> u64 {

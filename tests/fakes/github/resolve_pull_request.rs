@@ -89,11 +89,13 @@ fn related<'s>(
         }
         "reviews" | "latestReviews" | "latestOpinionatedReviews" => {
             let node = move |one| review(context, repository, pull, one);
-            context.connection("PullRequestReviewConnection", field, reviews(pull, field), node)
+            let all = reviews(context, repository, pull, field);
+            context.connection("PullRequestReviewConnection", field, all, node)
         }
         "reviewThreads" => {
             let node = move |(index, one)| thread(context, repository, pull, index, one);
-            let all = pull.threads.iter().enumerate();
+            let viewer = &context.viewer.login;
+            let all = pull.threads.iter().enumerate().filter(|(_, one)| one.is_visible_to(viewer));
             context.connection("PullRequestReviewThreadConnection", field, all, node)
         }
         "reviewRequests" => {
@@ -117,18 +119,30 @@ fn related<'s>(
     }
 }
 
-fn reviews<'s>(pull: &'s PullRequest, field: &Field<'_>) -> Vec<&'s Review> {
+fn reviews<'s>(
+    context: Context<'s>,
+    repository: &Repository,
+    pull: &'s PullRequest,
+    field: &Field<'_>,
+) -> Vec<&'s Review> {
+    let visible = pull.reviews.iter().filter(|one| one.is_visible_to(&context.viewer.login));
     if field.name() == "reviews" {
         let (author, states) = (field.text("author"), field.texts("states"));
         let by = |one: &&Review| author.is_none() || one.author == author;
         let state = |one: &&Review| {
             states.as_ref().is_none_or(|states| states.iter().any(|state| state == one.state))
         };
-        return pull.reviews.iter().filter(by).filter(state).collect();
+        return visible.filter(by).filter(state).collect();
     }
     let opinionated = field.name() == "latestOpinionatedReviews";
+    let writers_only = field.argument("writersOnly") == Some(true.into());
+    let counts = |one: &&Review| {
+        let is_opinion = !matches!(one.state, "COMMENTED" | "PENDING");
+        let may_write = repository.association(one.author.as_ref()) != "NONE";
+        (!opinionated || is_opinion) && (!writers_only || may_write)
+    };
     let mut latest: Vec<&Review> = Vec::new();
-    for one in pull.reviews.iter().filter(|one| !opinionated || one.state != "COMMENTED") {
+    for one in visible.filter(counts) {
         latest.retain(|earlier| earlier.author != one.author);
         latest.push(one);
     }
@@ -158,11 +172,17 @@ fn remark<'s>(
         "databaseId" => leaf(id % 2_000_000_000),
         "fullDatabaseId" => leaf(id.to_string()),
         "author" => actor(context, comment.author.as_ref()),
-        "authorAssociation" => leaf("MEMBER"),
+        "authorAssociation" => leaf(repository.association(comment.author.as_ref())),
         "body" | "bodyText" => leaf(comment.body.as_str()),
         "createdAt" | "updatedAt" => date(comment.at),
         "isMinimized" => leaf(false),
+        "state" if thread.is_some_and(|thread| thread.draft_of.is_some()) => leaf("PENDING"),
         "state" => leaf("SUBMITTED"),
+        "replyTo" => {
+            let first = thread.and_then(|thread| thread.comments.first());
+            let first = first.filter(|first| !std::ptr::eq(*first, comment));
+            optional(first.map(|one| remark(context, type_name, repository, pull, one, thread)))
+        }
         "path" => leaf(thread.map(|thread| thread.path.clone())),
         "line" => leaf(thread.filter(|thread| !thread.outdated).map(|thread| thread.line)),
         "outdated" => leaf(thread.is_some_and(|thread| thread.outdated)),
@@ -183,8 +203,19 @@ fn review<'s>(
         "databaseId" => leaf(id % 2_000_000_000),
         "fullDatabaseId" => leaf(id.to_string()),
         "author" => actor(context, review.author.as_ref()),
-        "authorAssociation" => leaf("MEMBER"),
+        "authorAssociation" => leaf(repository.association(review.author.as_ref())),
         "body" | "bodyText" => leaf(review.body.as_str()),
+        "comments" => {
+            // Of a submitted review the fake does not know which comments came with it.
+            let own = pull.threads.iter().filter(|_| review.state == "PENDING");
+            let own = own.filter(|one| one.draft_of == review.author);
+            let all = own.flat_map(|one| one.comments.iter().map(move |comment| (one, comment)));
+            let kind = "PullRequestReviewComment";
+            let node =
+                move |(thread, one)| remark(context, kind, repository, pull, one, Some(thread));
+            context.connection("PullRequestReviewCommentConnection", field, all, node)
+        }
+        "submittedAt" if review.state == "PENDING" => nothing(),
         "createdAt" | "submittedAt" | "updatedAt" => date(review.at),
         "state" => leaf(review.state),
         "commit" => Ok(Outcome::Object(bare_commit(context, review.commit.clone()))),
@@ -225,6 +256,7 @@ fn review_request<'s>(context: Context<'s>, reviewer: &'s Reviewer) -> Object<'s
     context.object("ReviewRequest", move |field| match (field.name(), reviewer) {
         ("id", _) => leaf("RR_1"),
         ("asCodeOwner", _) => leaf(false),
+        (_, Reviewer::Hidden) => nothing(),
         (_, Reviewer::User(login)) => actor(context, Some(login)),
         (_, Reviewer::Team(slug)) => {
             let team = context.object("Team", move |field| match field.name() {

@@ -61,7 +61,7 @@ pub(super) fn answer(traffic: &Traffic, call: &Call, state: &State, viewer: &Per
             if !repository.name_with_owner().eq_ignore_ascii_case(&full) {
                 return moved(call, repository, rest);
             }
-            of_repository(traffic, call, repository, rest)
+            of_repository(traffic, call, viewer, repository, rest)
         }
         _ => traffic.unexpected(call, "no such route"),
     }
@@ -76,6 +76,7 @@ fn decoded(segment: &str) -> String {
 fn of_repository(
     traffic: &Traffic,
     call: &Call,
+    viewer: &Person,
     repository: &Repository,
     rest: &[&str],
 ) -> Response {
@@ -84,7 +85,7 @@ fn of_repository(
         [] => only(traffic, call, &[], || {
             json_answer(StatusCode::OK, &rest_discussion::repository(repository))
         }),
-        ["pulls", rest @ ..] => pulls(traffic, call, repository, rest),
+        ["pulls", rest @ ..] => pulls(traffic, call, viewer, repository, rest),
         ["issues", number, "comments"] => {
             let Some(pull) = number.parse().ok().and_then(|number| repository.find(number)) else {
                 return message(404, "Not Found");
@@ -106,7 +107,13 @@ fn of_repository(
     }
 }
 
-fn pulls(traffic: &Traffic, call: &Call, repository: &Repository, rest: &[&str]) -> Response {
+fn pulls(
+    traffic: &Traffic,
+    call: &Call,
+    viewer: &Person,
+    repository: &Repository,
+    rest: &[&str],
+) -> Response {
     let Some((number, rest)) = rest.split_first() else {
         let known = ["state", "head", "base", "sort", "direction", "page", "per_page"];
         return only(traffic, call, &known, || list(call, repository));
@@ -124,9 +131,9 @@ fn pulls(traffic: &Traffic, call: &Call, repository: &Repository, rest: &[&str])
             accept => traffic.unexpected(call, &format!("unknown Accept: {accept:?}")),
         }),
         ["files"] => only(traffic, call, &["page", "per_page"], || files(call, pull)),
-        ["reviews"] => {
-            only(traffic, call, &["page", "per_page"], || rest_discussion::reviews(call, pull))
-        }
+        ["reviews"] => only(traffic, call, &["page", "per_page"], || {
+            rest_discussion::reviews(call, viewer, repository, pull)
+        }),
         ["comments"] => only(traffic, call, &["page", "per_page"], || {
             rest_discussion::review_comments(call, pull)
         }),

@@ -4,7 +4,7 @@ use axum::{http::StatusCode, response::Response};
 use serde_json::{Value, json};
 
 use super::{
-    model::{Comment, PullRequest, Repository, Reviewer},
+    model::{Comment, Person, PullRequest, Repository, Reviewer},
     rest::{date, json_answer, page_of, with_link},
 };
 use crate::fakes::traffic::Call;
@@ -33,6 +33,7 @@ pub(super) fn requested(pull: &PullRequest) -> (Vec<Value>, Vec<Value>) {
         match reviewer {
             Reviewer::User(login) => people.push(account(Some(login))),
             Reviewer::Team(slug) => teams.push(json!({"slug": slug, "name": slug})),
+            Reviewer::Hidden => {}
         }
     }
     (people, teams)
@@ -68,7 +69,7 @@ pub(super) fn comments(call: &Call, pull: &PullRequest) -> Response {
 
 pub(super) fn review_comments(call: &Call, pull: &PullRequest) -> Response {
     let mut all = Vec::new();
-    for thread in &pull.threads {
+    for thread in pull.threads.iter().filter(|thread| thread.draft_of.is_none()) {
         for comment in &thread.comments {
             let mut item = said(comment);
             item["path"] = json!(thread.path);
@@ -82,12 +83,23 @@ pub(super) fn review_comments(call: &Call, pull: &PullRequest) -> Response {
     paged(call, &all.into_iter().map(|(_, item)| item).collect::<Vec<_>>())
 }
 
-pub(super) fn reviews(call: &Call, pull: &PullRequest) -> Response {
-    let all = pull.reviews.iter().map(|review| {
-        json!({
+pub(super) fn reviews(
+    call: &Call,
+    viewer: &Person,
+    repository: &Repository,
+    pull: &PullRequest,
+) -> Response {
+    let visible = pull.reviews.iter().filter(|review| review.is_visible_to(&viewer.login));
+    let all = visible.map(|review| {
+        let mut item = json!({
             "user": account(review.author.as_ref()), "body": review.body, "state": review.state,
-            "submitted_at": date(review.at), "commit_id": review.commit,
-        })
+            "commit_id": review.commit,
+            "author_association": repository.association(review.author.as_ref()),
+        });
+        if review.state != "PENDING" {
+            item["submitted_at"] = json!(date(review.at));
+        }
+        item
     });
     paged(call, &all.collect::<Vec<_>>())
 }

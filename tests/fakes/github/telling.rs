@@ -114,8 +114,19 @@ impl PullRequest {
     pub fn thread(mut self, path: &str, resolved: bool, comments: &[(&str, &str)]) -> Self {
         let comments = comments.iter().map(|(author, body)| self.next_comment(author, body));
         let comments = comments.collect();
-        let (path, line) = (path.to_owned(), 42);
-        self.threads.push(Thread { path, line, resolved, outdated: false, comments });
+        let (path, line, draft_of) = (path.to_owned(), 42, None);
+        self.threads.push(Thread { path, line, resolved, outdated: false, draft_of, comments });
+        self
+    }
+
+    /// A review that its author has begun with one comment on a line, and not submitted.
+    #[must_use]
+    pub fn draft_review(mut self, author: &str, path: &str, body: &str) -> Self {
+        let updated_at = self.updated_at;
+        self = self.thread(path, false, &[(author, body)]).review(author, "PENDING");
+        self.threads.last_mut().expect("a thread").draft_of = Some(author.to_owned());
+        // Nobody else is told, so nothing has changed.
+        self.updated_at = updated_at;
         self
     }
 
@@ -157,6 +168,20 @@ impl PullRequest {
     #[must_use]
     pub fn requests_team(mut self, slug: &str) -> Self {
         self.review_requests.push(Reviewer::Team(slug.to_owned()));
+        self
+    }
+
+    /// Asks a team that the viewer may not see.
+    #[must_use]
+    pub fn requests_hidden(mut self) -> Self {
+        self.review_requests.push(Reviewer::Hidden);
+        self
+    }
+
+    /// What stands in the way of the merge: `BLOCKED`, `BEHIND`, …
+    #[must_use]
+    pub fn merge_state(mut self, state: &'static str) -> Self {
+        self.merge_state = state;
         self
     }
 

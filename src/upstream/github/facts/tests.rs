@@ -5,6 +5,8 @@ use serde_json::json;
 use super::*;
 
 fn node() -> Value {
+    let reviewed = json!({ "submittedAt": "2024-01-02T00:00:00Z",
+        "author": { "__typename": "Bot", "login": "ci" } });
     json!({
         "number": 7, "title": "T", "url": "https://github.com/a/b/pull/7", "body": "B",
         "state": "OPEN", "isDraft": false,
@@ -16,19 +18,20 @@ fn node() -> Value {
             { "createdAt": "2024-01-05T00:00:00Z", "author": { "__typename": "User", "login": "bea" } },
             { "createdAt": "2024-01-30T00:00:00Z", "author": { "__typename": "Bot", "login": "ci" } },
         ] },
-        "reviews": { "totalCount": 4, "nodes": [] },
+        "reviews": { "totalCount": 4, "nodes": vec![reviewed; 4] },
         "reviewDecision": null,
-        "latestOpinionatedReviews": { "nodes": [
-            { "state": "APPROVED", "submittedAt": null, "author": null, "commit": { "oid": "h0" } },
+        "drafts": { "totalCount": 0, "nodes": [] },
+        "latestOpinionatedReviews": { "totalCount": 1, "nodes": [
+            { "state": "APPROVED", "submittedAt": null, "body": "", "author": null,
+              "commit": { "oid": "h0" } },
         ] },
-        "reviewRequests": { "nodes": [
+        "reviewRequests": { "totalCount": 2, "nodes": [
             { "requestedReviewer": { "__typename": "User", "login": "cy" } },
             { "requestedReviewer": { "__typename": "Team", "combinedSlug": "org/core" } },
-            { "requestedReviewer": null },
         ] },
         "reviewThreads": { "totalCount": 2, "nodes": [{ "isResolved": true }, { "isResolved": false }] },
-        "mergeable": "UNKNOWN", "isInMergeQueue": false, "autoMergeRequest": null,
-        "labels": { "nodes": [{ "name": "bug" }] },
+        "mergeable": "UNKNOWN", "mergeStateStatus": "BEHIND", "isInMergeQueue": false, "autoMergeRequest": null,
+        "labels": { "totalCount": 1, "nodes": [{ "name": "bug" }] },
         "commits": { "nodes": [
             { "commit": { "committedDate": "2024-01-10T00:00:00Z", "messageHeadline": "Fix" } },
         ] },
@@ -53,8 +56,10 @@ fn a_whole_answer_is_read() {
     assert_eq!((read.discussion(), read.reviews), (Some(5), Some(4)));
     assert_eq!(read.review_decision, ReviewDecision::None);
     assert_eq!(read.told_reviews()[0].author, Author::ghost());
-    assert_eq!(read.told_requests(), ["cy", "org/core"]);
-    assert_eq!(read.unresolved_threads, Some(1));
+    assert!(read.told_reviews()[0].is_silent);
+    assert_eq!(read.all_requests().unwrap(), ["cy", "org/core"]);
+    assert_eq!((read.unresolved_threads, read.unresolved_threads_seen), (Some(1), 1));
+    assert_eq!(read.merge_state, MergeState::Behind);
     assert_eq!(read.mergeable, Mergeable::Unknown);
     assert_eq!(read.auto_merge, Some(false));
     assert_eq!(read.checks.state, CheckState::None);
@@ -151,8 +156,90 @@ fn a_list_with_a_hole_is_unknown() {
             node[field]["nodes"][0] = Value::Null;
         }
     });
-    assert_eq!((read.latest_reviews, read.labels, read.review_requests), (None, None, None));
-    assert_eq!(read.unresolved_threads, None);
+    assert_eq!((read.all_requests(), read.told_requests()), (None, &["org/core".to_owned()][..]));
+    assert_eq!((read.latest_reviews, read.labels), (None, None));
+    assert_eq!((read.unresolved_threads, read.unresolved_threads_seen), (None, 1));
+}
+
+#[test]
+fn a_part_does_not_pass_for_the_whole() {
+    let read = read_with(|node| {
+        for field in ["latestOpinionatedReviews", "labels", "reviewRequests", "reviewThreads"] {
+            node[field]["totalCount"] = json!(101);
+        }
+    });
+    assert_eq!((read.all_requests(), read.told_requests().len()), (None, 2));
+    assert_eq!((read.latest_reviews, read.labels), (None, None));
+    assert_eq!((read.unresolved_threads, read.unresolved_threads_seen), (None, 1));
+}
+
+#[test]
+fn somebody_whom_github_does_not_name_is_asked_all_the_same() {
+    let hidden = json!({ "requestedReviewer": null });
+    let nameless = json!({ "requestedReviewer": { "__typename": "Team" } });
+    for one in [hidden, nameless] {
+        let read = read_with(|node| node["reviewRequests"]["nodes"][1] = one);
+        assert_eq!((read.all_requests(), read.told_requests()), (None, &["cy".to_owned()][..]));
+    }
+    let nobody = read_with(|node| node["reviewRequests"] = json!({ "totalCount": 0, "nodes": [] }));
+    assert_eq!(nobody.all_requests(), Some(&[][..]));
+}
+
+#[test]
+fn the_readers_own_drafts_are_no_open_threads() {
+    let draft = |comments: Value, total: u64| json!({ "totalCount": 1, "nodes": [{ "comments": { "totalCount": total, "nodes": comments } }] });
+    let (begins, answers) = (json!({ "replyTo": null }), json!({ "replyTo": { "id": "x" } }));
+    let threads = |drafts: Value| {
+        let read = read_with(|node| node["drafts"] = drafts);
+        (read.unresolved_threads, read.unresolved_threads_seen)
+    };
+    assert_eq!(threads(draft(json!([begins, answers]), 2)), (Some(0), 0));
+    assert_eq!(threads(draft(json!([answers]), 1)), (Some(1), 1));
+    for unknown in [Value::Null, draft(json!([begins]), 101), draft(json!([null]), 1)] {
+        assert_eq!(threads(unknown), (None, 0));
+    }
+}
+
+#[test]
+fn an_approval_with_words_or_with_words_unknown_is_not_silent() {
+    for body in [json!("Fix it first."), Value::Null] {
+        let read = read_with(|node| {
+            node["latestOpinionatedReviews"]["nodes"][0]["body"] = body;
+        });
+        assert!(!read.told_reviews()[0].is_silent);
+    }
+}
+
+#[test]
+fn bots_on_a_full_page_hide_no_human() {
+    let bots = |total: u64| {
+        read_with(|node| {
+            let bot = json!({ "__typename": "Bot", "login": "ci" });
+            node["comments"] = json!({ "totalCount": total, "nodes": [
+                { "createdAt": "2024-01-20T00:00:00Z", "author": bot },
+                { "createdAt": "2024-01-30T00:00:00Z", "author": bot },
+            ] });
+        })
+        .last_human_activity
+    };
+    assert_eq!(bots(2), day(10), "nobody but bots has commented");
+    assert_eq!(bots(3), day(20), "somebody may have, before the oldest that is told");
+}
+
+#[test]
+fn a_merge_of_the_base_does_not_keep_an_approval() {
+    // What such a merge brings in, its author chooses: its name is no proof.
+    let read = read_with(|node| {
+        node["headRefOid"] = json!("h1");
+        node["commits"]["nodes"][0]["commit"]["messageHeadline"] =
+            json!("Merge branch 'main' into fix");
+        node["latestOpinionatedReviews"]["nodes"][0]["author"] =
+            json!({ "__typename": "User", "login": "bea" });
+        node["reviewThreads"] = json!({ "totalCount": 0, "nodes": [] });
+    });
+    let found = crate::domain::stage::assess(&read, read.updated_at);
+    assert_eq!(found.stage, crate::domain::stage::Stage::NeedsReview);
+    assert_eq!(found.verdicts.earlier_approvals, ["bea"]);
 }
 
 #[test]
@@ -163,9 +250,17 @@ fn the_total_alone_is_no_part() {
 }
 
 #[test]
-fn threads_are_counted_only_when_all_were_seen() {
-    let read = read_with(|node| node["reviewThreads"]["totalCount"] = json!(101));
-    assert_eq!(read.unresolved_threads, None);
+fn only_commit_statuses_are_checks_too() {
+    let read = read_with(|node| {
+        node["statusCheckRollup"] = json!({ "state": "PENDING", "contexts": {
+            "checkRunCountsByState": [],
+            "statusContextCountsByState": [{ "state": "EXPECTED", "count": 1 },
+                { "state": "SUCCESS", "count": 2 }] } });
+        node["reviewThreads"] = json!({ "totalCount": 0, "nodes": [] });
+    });
+    assert_eq!((read.checks.state, read.checks.passed), (CheckState::Pending, Some(2)));
+    let found = crate::domain::stage::assess(&read, read.updated_at);
+    assert_eq!(found.stage, crate::domain::stage::Stage::CiPending);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use super::{LARGEST_PAGE, Tools, USUAL_PAGE, facts::Account, items, of_pull_requ
 use crate::{
     domain::{
         failure::Result,
-        pull_request::{Conversation, Remark, RemarkPlace, ReviewState},
+        pull_request::{Conversation, Remark, RemarkPlace},
         repository::RepositoryName,
     },
     upstream::transport::Call,
@@ -63,7 +63,7 @@ impl Tools {
                 body: review.body.clone(),
             };
             // Pending is the caller's own draft: nobody has said it yet.
-            let verdict = review.verdict().filter(|state| *state != ReviewState::Pending)?;
+            let verdict = review.verdict().filter(|_| review.is_submitted())?;
             remark(comment, RemarkPlace::Review(verdict))
         }));
         let reviewed = remarks.len() - seen;

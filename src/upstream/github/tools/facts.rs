@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 
-use super::super::facts::tally;
+use super::super::facts::{merge_state, tally};
 use crate::domain::pull_request::{
     Author, CheckState, Checks, Mergeable, PullRequest, Review, ReviewDecision, ReviewState,
 };
@@ -79,6 +79,7 @@ pub(super) struct Item {
     deletions: Option<u64>,
     pub(super) changed_files: Option<u64>,
     mergeable: Option<bool>,
+    mergeable_state: Option<String>,
     requested_reviewers: Option<Vec<Account>>,
     requested_teams: Option<Vec<Team>>,
 }
@@ -92,12 +93,25 @@ pub(super) struct ReviewItem {
     state: String,
     pub(super) submitted_at: Option<DateTime<Utc>>,
     commit_id: Option<String>,
+    author_association: Option<String>,
 }
 
 impl ReviewItem {
     /// The verdict; `None` for one that we do not know.
     pub(super) fn verdict(&self) -> Option<ReviewState> {
         super::super::facts::review_state(&self.state)
+    }
+
+    /// Whether the reviewer belongs to those whose verdict may count; `None` if GitHub did not say.
+    /// REST does not tell who may write: these are the most that may.
+    fn is_by_a_writer(&self) -> Option<bool> {
+        let association = self.author_association.as_deref()?;
+        Some(matches!(association, "OWNER" | "MEMBER" | "COLLABORATOR"))
+    }
+
+    /// Whether others see it too.
+    pub(super) fn is_submitted(&self) -> bool {
+        self.verdict() != Some(ReviewState::Pending)
     }
 }
 
@@ -146,10 +160,15 @@ impl Item {
             changed_files: self.changed_files,
             conversation_comments: self.comments,
             review_comments: self.review_comments,
-            reviews: reviews.and_then(|all| u64::try_from(all.len()).ok()),
+            reviews: reviews.and_then(|all| {
+                u64::try_from(all.iter().filter(|one| one.is_submitted()).count()).ok()
+            }),
             unresolved_threads: None,
+            unresolved_threads_seen: 0,
             review_decision: ReviewDecision::Unknown,
-            latest_reviews: reviews.and_then(|all| all.iter().map(review).collect()),
+            latest_reviews: reviews.and_then(verdicts),
+            has_unnamed_requests: false,
+            merge_state: merge_state(self.mergeable_state.as_deref()),
             mergeable: match self.mergeable {
                 Some(true) => Mergeable::Mergeable,
                 Some(false) => Mergeable::Conflicting,
@@ -165,13 +184,24 @@ impl Item {
     }
 }
 
-/// Opinions without a verdict too: they show that the verdicts were told.
+/// Those of writers, opinions without a verdict too; `None` if one of them cannot be placed.
+fn verdicts(all: &[ReviewItem]) -> Option<Vec<Review>> {
+    let mut verdicts = Vec::new();
+    for item in all {
+        if item.is_by_a_writer()? {
+            verdicts.push(review(item)?);
+        }
+    }
+    Some(verdicts)
+}
+
 fn review(item: &ReviewItem) -> Option<Review> {
     Some(Review {
         author: Account::author(item.user.as_ref()),
         state: item.verdict()?,
         submitted_at: item.submitted_at,
         commit: item.commit_id.clone(),
+        is_silent: item.body.as_ref().is_some_and(|body| body.trim().is_empty()),
     })
 }
 

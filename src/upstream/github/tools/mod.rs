@@ -20,13 +20,17 @@ use serde_json::{Value, json};
 use tokio::{sync::Semaphore, time::timeout_at};
 
 use self::facts::{Item, Repository, ReviewItem};
-use super::{ListQuery, PullRequestList, files, listing, refusal};
+use super::{
+    Conversations, ListQuery, PullRequestList, files,
+    listing::{Ended, Extent, MAX_PAGES},
+    refusal,
+};
 use crate::{
     domain::{
         Failure, FailureCode, GitHubAccount, UserId,
         failure::Result,
-        pull_request::{Checks, Conversation, Diff, PullRequest},
-        ranking::{Order, Selection},
+        pull_request::{Checks, Diff, PullRequest},
+        ranking::Order,
         repository::RepositoryName,
     },
     upstream::{
@@ -41,8 +45,6 @@ const MAX_CONCURRENT: usize = 12;
 const USUAL_PAGE: usize = 30;
 /// Items on the largest page there is.
 const LARGEST_PAGE: usize = 100;
-/// Pages looked through while filters leave too few.
-const MAX_PAGES: usize = 4;
 
 /// What to do so that the answer is whole.
 const CURE: &str = "Scalekit's proxy is off for the GitHub connection, so GitHub is read with \
@@ -133,23 +135,23 @@ impl Tools {
         repository: &RepositoryName,
         numbers: &[u64],
         call: &Call,
-    ) -> Result<BTreeMap<u64, Conversation>> {
+    ) -> Result<Conversations> {
         let read = numbers.iter().map(|number| async move {
             (*number, self.conversation(repository, *number, call).await)
         });
-        let mut found = BTreeMap::new();
+        let mut found = Conversations::default();
         let mut refused = None;
         for (number, conversation) in join_all(read).await {
             match conversation {
                 Ok(conversation) => {
-                    found.insert(number, conversation);
+                    found.told.insert(number, conversation);
                 }
                 Err(failure) => refused = Some(failure),
             }
         }
         // One that fails is missing; when all fail, why is worth more.
         match refused {
-            Some(failure) if found.is_empty() => Err(failure),
+            Some(failure) if found.told.is_empty() => Err(failure),
             _ => Ok(found),
         }
     }
@@ -171,7 +173,7 @@ impl Tools {
         };
         let mut kept = files::Files::default();
         kept.take(files.into_iter().map(files::file).collect());
-        Ok(kept.into_diff(!is_whole, None))
+        Ok(Diff { is_first_page: !is_whole, ..kept.into_diff(!is_whole, None) })
     }
 
     /// Open pull requests that the query admits, and how many are open if that came to light.
@@ -181,18 +183,23 @@ impl Tools {
         warnings: &mut Vec<String>,
         call: &Call,
     ) -> Result<(Vec<Item>, Option<u64>)> {
-        let selection = Selection {
-            exclude_drafts: query.exclude_drafts,
-            exclude_bots: query.exclude_bots,
-            author: query.author.clone(),
-        };
+        let selection = query.selection();
         let is_filtered = !selection.is_everything() || query.label.is_some();
         let size = if is_filtered { LARGEST_PAGE } else { query.limit.clamp(1, LARGEST_PAGE) };
         let (mut chosen, mut seen) = (Vec::new(), 0);
+        let mut ended = Ended::Bound;
         for page in 1..=MAX_PAGES {
             let params = list_params(query, size, page);
-            let found: Vec<Item> =
-                items(self.run("github_pull_requests_list", params, call).await?)?;
+            let found: Result<Vec<Item>> =
+                self.run("github_pull_requests_list", params, call).await.and_then(items);
+            let found = match found {
+                Ok(found) => found,
+                Err(failure) if page == 1 => return Err(failure),
+                Err(failure) => {
+                    ended = Ended::Failed(failure.code);
+                    break;
+                }
+            };
             let is_last = found.len() < size;
             seen += found.len();
             chosen.extend(found.into_iter().filter(|item| {
@@ -205,7 +212,8 @@ impl Tools {
                 return Ok((chosen, is_all.then_some(seen).and_then(|n| u64::try_from(n).ok())));
             }
         }
-        warnings.push(listing::cut_short(chosen.len(), query, seen));
+        let extent = Extent { seen, found: chosen.len(), is_filtered };
+        warnings.extend(ended.warning(extent, query.limit));
         Ok((chosen, None))
     }
 
