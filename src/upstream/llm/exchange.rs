@@ -11,7 +11,7 @@ use async_openai::{
     config::Config,
     error::OpenAIError,
     middleware::HttpRequestFactory,
-    types::chat::{CreateChatCompletionRequest, CreateChatCompletionResponse},
+    types::chat::{CreateChatCompletionRequest, CreateChatCompletionResponse, FinishReason},
 };
 use axum::http;
 use reqwest::{
@@ -32,6 +32,8 @@ use crate::{
 
 /// A summary has a few kilobytes; an answer beyond this is none.
 const MAX_ANSWER_BYTES: usize = 1_000_000;
+/// A refusal names its parameter in its first sentence; what follows may repeat the prompt.
+const MAX_MESSAGE_BYTES: usize = 300;
 
 /// Address and key, without a look at the environment.
 #[derive(Clone)]
@@ -83,13 +85,22 @@ impl Config for Endpoint {
     }
 }
 
+/// What a request holds that servers and models differ in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Parameter {
+    /// `temperature`.
+    Temperature,
+    /// `max_tokens` or `max_completion_tokens`.
+    Tokens,
+}
+
 /// Why there is no completion. Holds no text of the server.
 #[derive(Debug)]
 pub(super) enum Refusal {
     /// No answer.
     Transport(TransportError),
     /// A 400 that names this parameter.
-    Parameter(String),
+    Parameter(Parameter),
     /// Another bad status, and when to come back.
     Status(StatusCode, Option<Duration>),
     /// Not a chat completion.
@@ -100,7 +111,7 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Transport(error) => write!(f, "{error}"),
-            Self::Parameter(name) => write!(f, "the parameter {name} is refused"),
+            Self::Parameter(name) => write!(f, "a parameter is refused: {name:?}"),
             Self::Status(status, _) => write!(f, "status {}", status.as_u16()),
             Self::Unreadable => f.write_str("the answer is not a chat completion"),
         }
@@ -178,9 +189,12 @@ impl Inner {
 
 fn completion(response: CreateChatCompletionResponse) -> Completion {
     let usage = response.usage;
-    let text = response.choices.into_iter().next().and_then(|choice| choice.message.content);
+    let choice = response.choices.into_iter().next();
+    let ended = choice.as_ref().and_then(|choice| choice.finish_reason);
+    let text = choice.and_then(|choice| choice.message.content);
     Completion {
         text: text.unwrap_or_default(),
+        is_cut: matches!(ended, Some(FinishReason::Length | FinishReason::ContentFilter)),
         prompt_tokens: usage.as_ref().map(|usage| usage.prompt_tokens.into()),
         completion_tokens: usage.map(|usage| usage.completion_tokens.into()),
     }
@@ -205,19 +219,38 @@ async fn exchange(
 }
 
 fn refusal(answer: &Answer) -> Refusal {
-    if answer.status == StatusCode::BAD_REQUEST {
-        let text = String::from_utf8_lossy(&answer.body);
-        for (word, parameter) in [
-            ("temperature", "temperature"),
-            ("max_tokens", "max_tokens"),
-            ("max_completion_tokens", "max_tokens"),
-        ] {
-            if text.contains(word) {
-                return Refusal::Parameter(parameter.to_owned());
-            }
-        }
+    if answer.status == StatusCode::BAD_REQUEST
+        && let Some(parameter) = refused_parameter(&answer.body)
+    {
+        return Refusal::Parameter(parameter);
     }
     Refusal::Status(answer.status, answer.retry_after())
+}
+
+/// The parameter that a refusal is about, by `error.param`, or by its message where that is missing.
+/// The rest of the body is not looked at: it may repeat the prompt.
+fn refused_parameter(body: &[u8]) -> Option<Parameter> {
+    let body: Value = serde_json::from_slice(body).ok()?;
+    // Some compatible servers leave out the envelope.
+    let error = body.get("error").filter(|error| error.is_object()).unwrap_or(&body);
+    let text = |name: &str| error.get(name).and_then(Value::as_str);
+    if let Some(name) = text("param").filter(|name| !name.is_empty()) {
+        return match name {
+            "temperature" => Some(Parameter::Temperature),
+            "max_tokens" | "max_completion_tokens" => Some(Parameter::Tokens),
+            _ => None,
+        };
+    }
+    let message = text("message").or_else(|| body.get("error").and_then(Value::as_str))?;
+    let message = message.get(..message.floor_char_boundary(MAX_MESSAGE_BYTES))?;
+    // A prompt that is too long for the model is refused in terms of its tokens.
+    if message.contains("context length") {
+        return None;
+    }
+    if message.contains("max_tokens") || message.contains("max_completion_tokens") {
+        return Some(Parameter::Tokens);
+    }
+    message.contains("temperature").then_some(Parameter::Temperature)
 }
 
 /// The answer with every field that the crate wants, from what compatible servers really send.
@@ -232,6 +265,12 @@ fn normalized(body: &[u8]) -> Option<String> {
         }
         _ => String::new(),
     };
+    // Other words than these mean that the model had ended.
+    let ended = answer
+        .pointer("/choices/0/finish_reason")
+        .and_then(Value::as_str)
+        .filter(|reason| matches!(*reason, "length" | "content_filter"))
+        .unwrap_or("stop");
     let count = |name: &str| {
         let tokens = answer.get("usage")?.get(name)?.as_u64()?;
         Some(u32::try_from(tokens).unwrap_or(u32::MAX))
@@ -246,7 +285,10 @@ fn normalized(body: &[u8]) -> Option<String> {
     });
     let answer = json!({
         "id": "", "created": 0, "model": "", "object": "chat.completion",
-        "choices": [{ "index": 0, "message": { "role": "assistant", "content": text } }],
+        "choices": [{
+            "index": 0, "finish_reason": ended,
+            "message": { "role": "assistant", "content": text },
+        }],
         "usage": usage,
     });
     Some(answer.to_string())

@@ -26,12 +26,16 @@ use crate::{
     domain::{Entropy, Failure, FailureCode, Secret, failure::Result},
     measure,
 };
-use exchange::{Endpoint, Refusal};
+use exchange::{Endpoint, Parameter, Refusal};
 
 /// Where completions are asked for when no address is set.
 const OPENAI: &str = "https://api.openai.com/v1";
 /// Low: the same pull request should read the same tomorrow.
 const TEMPERATURE: f32 = 0.2;
+/// Tokens beyond those of the answer where they are counted as `max_completion_tokens`: there what a
+/// model thinks counts too, and too few end in an empty answer. Source: the description of
+/// `max_completion_tokens` in `OpenAI`'s reference of chat completions.
+const REASONING_TOKENS: u32 = 3_000;
 
 /// Which LLM, and how long it may take.
 #[derive(Debug, Clone)]
@@ -51,6 +55,8 @@ pub struct LlmSettings {
 pub struct Completion {
     /// The text as it came: untrusted, and perhaps empty.
     pub text: String,
+    /// The text ends where the server ended it, and not the model: too long, or filtered.
+    pub is_cut: bool,
     /// Tokens read, as the server says; `None` unless it says both.
     pub prompt_tokens: Option<u64>,
     /// Tokens written, as the server says; `None` unless it says both.
@@ -142,8 +148,15 @@ impl Llm {
         &self.0.model
     }
 
-    /// Asks for one answer of at most `max_tokens` tokens. A parameter that the server refuses by
-    /// name is left out or renamed, and the request made again.
+    /// Tokens that a request for an answer of `max_tokens` may write, from above.
+    pub fn most_tokens(&self, max_tokens: u32) -> u32 {
+        let counts_reasoning = self.0.dialect.max_completion_tokens.load(Ordering::Relaxed);
+        if counts_reasoning { max_tokens.saturating_add(REASONING_TOKENS) } else { max_tokens }
+    }
+
+    /// Asks for one answer of at most `max_tokens` tokens (where a model's thinking is counted with
+    /// its answer, so many and some for that). A parameter that the server refuses by name is left
+    /// out or renamed, and the request made again; what then succeeds is remembered.
     pub async fn complete(
         &self,
         system: &str,
@@ -158,25 +171,29 @@ impl Llm {
             dialect.max_completion_tokens.load(Ordering::Relaxed),
             dialect.without_temperature.load(Ordering::Relaxed),
         );
-        let mut may_rename = true;
+        let (mut may_rename, mut may_cool) = (true, !is_cool);
         loop {
             let request = self.0.request(system, user, max_tokens, is_renamed, is_cool);
             let refusal = match self.0.ask(request, call).await {
                 Ok(completion) => {
                     measure::llm_tokens(completion.prompt_tokens, completion.completion_tokens);
+                    // Learned only now: a refusal may name a parameter and mean something else.
+                    if !may_cool {
+                        dialect.without_temperature.store(is_cool, Ordering::Relaxed);
+                    }
+                    if !may_rename {
+                        dialect.max_completion_tokens.store(is_renamed, Ordering::Relaxed);
+                    }
                     return Ok(completion);
                 }
                 Err(refusal) => refusal,
             };
             match &refusal {
-                Refusal::Parameter(name) if name == "temperature" && !is_cool => {
-                    is_cool = true;
-                    dialect.without_temperature.store(true, Ordering::Relaxed);
+                Refusal::Parameter(Parameter::Temperature) if may_cool => {
+                    (may_cool, is_cool) = (false, true);
                 }
-                Refusal::Parameter(name) if name == "max_tokens" && may_rename => {
-                    may_rename = false;
-                    is_renamed = !is_renamed;
-                    dialect.max_completion_tokens.store(is_renamed, Ordering::Relaxed);
+                Refusal::Parameter(Parameter::Tokens) if may_rename => {
+                    (may_rename, is_renamed) = (false, !is_renamed);
                 }
                 _ => return Err(refusal.into()),
             }
@@ -202,7 +219,8 @@ impl Inner {
             ],
             temperature: (!is_cool).then_some(TEMPERATURE),
             max_tokens: (!is_renamed).then_some(max_tokens),
-            max_completion_tokens: is_renamed.then_some(max_tokens),
+            max_completion_tokens: is_renamed
+                .then_some(max_tokens.saturating_add(REASONING_TOKENS)),
             ..CreateChatCompletionRequest::default()
         }
     }

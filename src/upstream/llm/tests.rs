@@ -117,15 +117,74 @@ async fn refused_parameters_are_dropped_once_and_for_all() {
     assert_eq!(requests.len(), 4);
     for request in &requests[2..] {
         assert!(request.get("temperature").is_none() && request.get("max_tokens").is_none());
-        assert_eq!(request["max_completion_tokens"], 300);
+        // Thinking is counted there too.
+        assert_eq!(request["max_completion_tokens"], 300 + REASONING_TOKENS);
     }
+    assert_eq!(llm.most_tokens(300), 300 + REASONING_TOKENS);
+}
+
+fn refused(error: &Value) -> (u16, String) {
+    (400, json!({ "error": error }).to_string())
 }
 
 #[tokio::test]
 async fn refusals_end() {
-    let (llm, script) = serve(vec![(400, "temperature max_tokens".to_owned())]).await;
+    let refusals = vec![
+        refused(&json!({ "message": "temperature" })),
+        refused(&json!({ "message": "max_tokens", "param": null })),
+        refused(&json!({ "message": "temperature" })),
+    ];
+    let (llm, script) = serve(refusals).await;
     assert_eq!(ask(&llm).await.unwrap_err().code, FailureCode::LlmUnavailable);
-    assert_eq!(script.lock().unwrap().1.len(), 2);
+    assert_eq!(script.lock().unwrap().1.len(), 3);
+}
+
+/// Nothing of these is about a parameter, whatever words they hold.
+#[tokio::test]
+async fn a_refusal_that_repeats_the_prompt_names_no_parameter() {
+    let quoting = format!("Invalid request. {} temperature, max_tokens", "word ".repeat(60));
+    for refusal in [
+        (400, "temperature max_tokens".to_owned()),
+        refused(&json!({ "message": "No.", "input": "sets the temperature and max_tokens" })),
+        refused(&json!({ "message": "the temperature of max_tokens", "param": "messages" })),
+        refused(&json!({ "message": quoting })),
+        refused(&json!({ "message": "max_tokens is too large: 500. This model's maximum context \
+                                    length is 4096 tokens" })),
+    ] {
+        let (llm, script) = serve(vec![refusal.clone()]).await;
+        assert_eq!(ask(&llm).await.unwrap_err().code, FailureCode::LlmUnavailable);
+        assert_eq!(script.lock().unwrap().1.len(), 1, "{refusal:?}");
+    }
+}
+
+/// What a refusal seems to say is tried once, and believed only if it helped.
+#[tokio::test]
+async fn what_did_not_help_is_not_remembered() {
+    let misleading = refused(&json!({ "message": "the temperature of the sensor is not allowed" }));
+    let (llm, script) = serve(vec![misleading.clone(), misleading, said("Fine.")]).await;
+    assert!(ask(&llm).await.is_err());
+    assert_eq!(ask(&llm).await.unwrap().text, "Fine.");
+    let requests = script.lock().unwrap().1.clone();
+    let has = |request: &Value| request.get("temperature").is_some();
+    assert_eq!(requests.iter().map(has).collect::<Vec<_>>(), [true, false, true]);
+}
+
+#[tokio::test]
+async fn an_answer_that_the_server_ended_is_known() {
+    let ended = |reason: Value| {
+        let choice = json!({ "message": { "content": "Adds a" }, "finish_reason": reason });
+        (200, json!({ "choices": [choice] }).to_string())
+    };
+    for (reason, is_cut) in [
+        (json!("length"), true),
+        (json!("content_filter"), true),
+        (json!("stop"), false),
+        (json!("eos"), false),
+        (Value::Null, false),
+    ] {
+        let (llm, _) = serve(vec![ended(reason.clone())]).await;
+        assert_eq!(ask(&llm).await.unwrap().is_cut, is_cut, "{reason}");
+    }
 }
 
 #[tokio::test]
