@@ -149,7 +149,7 @@ async fn score(llm: &Llm, sample: &Sample, detail: Detail) -> Score {
             return failed(sample);
         }
     };
-    let (verdict, summary) = match check(&completion.text, &asked) {
+    let (verdict, summary) = match check(&completion.text, completion.is_cut, &asked) {
         Checked::Sound(text) => ("sound", text),
         Checked::Opinionated { text, .. } => ("claims", text),
         Checked::Unusable(_) => ("unusable", String::new()),

@@ -130,7 +130,7 @@ fn coverage(coverage: &Coverage) -> String {
             if coverage.files_cut > 0 {
                 let _ = write!(said, ", {} in part", coverage.files_cut);
             }
-            said.push_str(&left_out(&coverage.files_omitted));
+            said.push_str(&left_out(&coverage.files_omitted, &coverage.omissions));
         }
     }
     said

@@ -41,7 +41,8 @@ pub struct RepositoryDigest {
     pub pending: Vec<u64>,
     /// What the reader should know about how this answer came to be.
     pub warnings: Vec<String>,
-    /// The machine whose LLM was given text of these pull requests; null if it stayed here.
+    /// The machine whose LLM was given text of these pull requests, for this answer or for an
+    /// earlier one that it repeats; null if none was.
     pub llm_host: Option<String>,
     /// What this answer cost.
     pub usage: Usage,
@@ -152,14 +153,17 @@ pub enum SummaryStatus {
 /// What was read and what was not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Coverage {
-    /// Files the change touches; null if the diff could not be read.
+    /// Files the change touches: those read, cut and omitted; null if the diff could not be read or
+    /// nobody said how many there are.
     pub files: Option<u64>,
     /// Files read whole.
     pub files_read: u64,
     /// Files read in part.
     pub files_cut: u64,
-    /// Files not read, with the reason.
+    /// Files not read, with the reason: the first 50 of them.
     pub files_omitted: Vec<OmittedFile>,
+    /// How many files were not read for which reason, those included that are not named.
+    pub omissions: Vec<Omission>,
     /// Comments there are; null if unknown.
     pub comments: Option<u64>,
     /// Comments read.
@@ -175,8 +179,19 @@ pub struct OmittedFile {
     pub reason: OmissionReason,
 }
 
+/// How many files were not read for one reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Omission {
+    /// Why.
+    pub reason: OmissionReason,
+    /// How many.
+    pub files: u64,
+}
+
 /// Why a file was not read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum OmissionReason {
     /// Not text.
@@ -197,6 +212,10 @@ pub enum OmissionReason {
     Submodule,
     /// No room left in the budget.
     Budget,
+    /// Its patch was beyond what this server reads of one change.
+    OverLimit,
+    /// It is known only that there is such a file: the list of files ended before it.
+    Unlisted,
 }
 
 /// What an answer cost.
@@ -204,7 +223,7 @@ pub enum OmissionReason {
 pub struct Usage {
     /// Requests to GitHub.
     pub github_requests: u32,
-    /// Calls of the LLM.
+    /// Calls of the LLM, repeated ones included.
     pub llm_calls: u32,
     /// Tokens read by the LLM, as it says; null if it did not say for every call.
     pub prompt_tokens: Option<u64>,

@@ -318,6 +318,8 @@ pub struct FileDiff {
     pub patch: Option<String>,
     /// Git or GitHub marked it binary.
     pub is_binary: bool,
+    /// A cap of ours left out the end of its patch, or all of it.
+    pub is_cut: bool,
 }
 
 /// What a pull request changes.

@@ -5,13 +5,15 @@ use super::{
     governor::moment,
     pack,
     reading::Parts,
-    writing::{Answer, Cost, Outcome, sum},
+    writing::{Answer, Cost, Outcome, Reply, sum},
 };
 use crate::{
     domain::{
         FailureCode,
         clock::Timestamp,
-        digest::{Coverage, Digest, RepositoryDigest, SummaryStatus, Usage},
+        digest::{
+            Coverage, Digest, Omission, OmissionReason, RepositoryDigest, SummaryStatus, Usage,
+        },
         pull_request::PullRequest,
     },
     upstream::github::PullRequestList,
@@ -44,7 +46,7 @@ pub(super) struct Part {
     warnings: Vec<String>,
     cost: Cost,
     cache_hits: u32,
-    /// Its text was given to the LLM, now or earlier.
+    /// Its text was given to the LLM, for this answer or for the one that it repeats.
     was_sent: bool,
     /// Asked again at once, it would be the same.
     is_settled: bool,
@@ -64,17 +66,19 @@ pub(super) fn unwritten(pull_request: &PullRequest, why: Unwritten, now: Timesta
     }
 }
 
-/// The server ends before anything but the list was read of it, or written about it.
+/// What is told of pull requests that the server's end caught up with.
+const INTERRUPTED: &str =
+    "The server was told to stop while it read and wrote: ask again for the rest.";
+
+/// The server ends before anything but the list was read of it.
 pub(super) fn interrupted(pull_request: &PullRequest, now: Timestamp) -> Part {
     let coverage = coverage(pull_request, &Parts::default(), 0);
-    let warning = "The server was told to stop while it read and wrote: ask again for the rest.";
     Part {
         digest: digest(pull_request, None, SummaryStatus::Pending, coverage, now),
-        warnings: vec![warning.to_owned()],
+        warnings: vec![INTERRUPTED.to_owned()],
         cost: Cost::default(),
         cache_hits: 0,
-        // It may have been.
-        was_sent: true,
+        was_sent: false,
         is_settled: false,
     }
 }
@@ -84,13 +88,14 @@ pub(super) fn part(
     pull_request: &PullRequest,
     parts: Parts,
     comments_used: u64,
-    answer: Answer,
+    reply: Reply,
     now: Timestamp,
 ) -> Part {
     let coverage = coverage(pull_request, &parts, comments_used);
     let (mut warnings, mut cache_hits) = (parts.warnings, parts.cache_hits);
-    let (mut cost, mut was_sent, mut is_settled) = (Cost::default(), true, parts.is_whole);
-    let (text, status) = match answer {
+    let (mut cost, mut is_settled) = (Cost::default(), parts.is_whole);
+    let was_sent = reply.was_sent;
+    let (text, status) = match reply.answer {
         Answer::Earlier(text) => {
             cache_hits += 1;
             (Some(text.to_string()), SummaryStatus::Cached)
@@ -118,14 +123,14 @@ pub(super) fn part(
             }
         }
         Answer::Busy => {
-            (was_sent, is_settled) = (false, false);
+            is_settled = false;
             let code = FailureCode::LlmUnavailable.slug();
             warnings
                 .push(format!("Too many summaries are being written. Extracts stand in. ({code})"));
             (None, SummaryStatus::Extract)
         }
         Answer::Spent(until) => {
-            (was_sent, is_settled) = (false, false);
+            is_settled = false;
             warnings.push(format!(
                 "The LLM's tokens for this caller are used up until {}. Extracts stand in.",
                 moment(until)
@@ -134,6 +139,11 @@ pub(super) fn part(
         }
         Answer::Pending => {
             is_settled = false;
+            (None, SummaryStatus::Pending)
+        }
+        Answer::Interrupted => {
+            is_settled = false;
+            warnings.push(INTERRUPTED.to_owned());
             (None, SummaryStatus::Pending)
         }
     };
@@ -224,11 +234,24 @@ fn coverage(pull_request: &PullRequest, parts: &Parts, comments_used: u64) -> Co
         .discussion()
         .zip(pull_request.reviews)
         .map(|(comments, reviews)| comments.saturating_add(reviews));
+    // A diff may end before the change does; the list said how many files that has.
+    let listed = packed.map(pack::Packed::files);
+    let told = pull_request.changed_files;
+    let is_truncated = packed.is_some_and(|packed| packed.is_truncated);
+    let files = listed
+        .filter(|_| !is_truncated || told.is_some())
+        .map(|listed| listed.max(told.unwrap_or_default()));
+    let mut omissions = packed.map(|packed| packed.omissions.clone()).unwrap_or_default();
+    let unlisted = files.zip(listed).map_or(0, |(files, listed)| files.saturating_sub(listed));
+    if unlisted > 0 {
+        omissions.push(Omission { reason: OmissionReason::Unlisted, files: unlisted });
+    }
     Coverage {
-        files: packed.map(pack::Packed::files),
+        files,
         files_read: packed.map_or(0, |packed| packed.read),
         files_cut: packed.map_or(0, |packed| packed.cut),
         files_omitted: packed.map(|packed| packed.omitted.clone()).unwrap_or_default(),
+        omissions,
         comments: parts.conversation.as_deref().map_or(said, |conversation| conversation.total),
         comments_used,
     }

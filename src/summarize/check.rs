@@ -2,15 +2,14 @@
 //!
 //! The output filter takes every link, mention and invisible character. What is no summary at all
 //! (nothing, HTML, JSON, a flood, the prompt) is refused. A sentence that states how reviews, CI or
-//! the merge stand is refused too, true or not: facts say that, beside the summary.
+//! the merge stand is refused too, true or not: facts say that, beside the summary. Which sentences
+//! do is known in some languages ([`checks_language`]).
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, LazyLock},
-};
+mod claims;
 
 use super::prompt::{Prompt, RULES_BEGIN};
 use crate::domain::text;
+use claims::is_claim;
 
 /// Bytes beyond which an answer is a flood and not a summary.
 const FLOOD_BYTES: usize = 20_000;
@@ -33,13 +32,22 @@ pub enum Checked {
     Unusable(&'static str),
 }
 
-/// Looks at `answer`, which was written for `prompt`.
-pub fn check(answer: &str, prompt: &Prompt) -> Checked {
+/// Whether statements of a status are found in summaries in this language, named by the caller;
+/// English where none is named.
+pub fn checks_language(language: Option<&str>) -> bool {
+    language.map(str::trim).filter(|name| !name.is_empty()).is_none_or(claims::is_checked)
+}
+
+/// Looks at `answer`, which was written for `prompt`. One that was ended in the middle counts up to
+/// its last whole sentence.
+pub fn check(answer: &str, is_cut: bool, prompt: &Prompt) -> Checked {
     let trimmed = answer.trim();
+    let trimmed = if is_cut { whole_sentences(trimmed) } else { trimmed };
     if answer.len() > FLOOD_BYTES {
         return Checked::Unusable("its answer was far too long");
     }
-    if trimmed.contains(&prompt.mark) || trimmed.contains(RULES_BEGIN) {
+    let repeats = |text: &str| text.contains(&prompt.mark) || text.contains(RULES_BEGIN);
+    if repeats(trimmed) {
         return Checked::Unusable("it repeated the question");
     }
     let lower = trimmed.get(..trimmed.floor_char_boundary(200)).unwrap_or_default().to_lowercase();
@@ -51,6 +59,13 @@ pub fn check(answer: &str, prompt: &Prompt) -> Checked {
         return Checked::Unusable("it answered with JSON");
     }
     let text = text::prose(trimmed, prompt.max_chars);
+    // What stood between its letters is gone by now.
+    if repeats(&text) {
+        return Checked::Unusable("it repeated the question");
+    }
+    if is_cut && letters(&text) < 2 * LEAST_CHARS {
+        return Checked::Unusable("its answer ended before the first sentence did");
+    }
     if letters(&text) < LEAST_CHARS {
         return Checked::Unusable("it answered with next to nothing");
     }
@@ -94,6 +109,20 @@ fn letters(said: &str) -> usize {
     said.replace(text::REMOVED_LINK, "").chars().filter(|c| c.is_alphabetic()).count()
 }
 
+/// The text up to the end of its last whole sentence.
+fn whole_sentences(text: &str) -> &str {
+    let ends = |at: usize, end: char| {
+        let after = text.get(at + end.len_utf8()..).unwrap_or_default();
+        // A dot within a word (a file, a version) ends nothing, nor does one that a cut made last.
+        matches!(end, '。' | '！' | '？') || after.starts_with(char::is_whitespace)
+    };
+    let last = text
+        .char_indices()
+        .rev()
+        .find(|(at, end)| matches!(end, '.' | '!' | '?' | '。' | '！' | '？') && ends(*at, *end));
+    last.and_then(|(at, end)| text.get(..at + end.len_utf8())).unwrap_or_default()
+}
+
 /// Splits where a sentence ends: a full stop and a space, its full-width form, or a line.
 fn sentences(text: &str) -> impl Iterator<Item = &str> {
     text.split_inclusive(['。', '！', '？', '\n']).flat_map(|part| {
@@ -112,113 +141,6 @@ fn sentences(text: &str) -> impl Iterator<Item = &str> {
             Some(sentence)
         })
     })
-}
-
-/// Statements of a status, as word sequences. `*` stands for up to two words, `|` parts ways.
-/// Code may approve, merge and pass as its subject matter; so a claim needs a pull request, its
-/// people, its checks or its tests in the same breath.
-const CLAIMS: &[&str] = &[
-    "ready|safe|good|cleared|set to|for * merge|merging|land|ship|go",
-    "can|could|should|may|must|will * be * merged",
-    "lgtm",
-    "pr|request|change|changes|it|this|branch|work * is|was|were|are|been|gets|got * approved|merged|mergeable|accepted|rejected",
-    "has|have * been * approved|merged|accepted",
-    "reviewer|reviewers|maintainer|maintainers|everyone|everybody|he|she|they|team * approved|approve|approves",
-    "approved by",
-    "with|has|have|received|one|two|three|1|2|3|several|multiple|an|all|no|awaiting|pending|needs|required * approval|approvals",
-    "all|every|the|its|ci * checks|check|ci|tests|test|pipeline|pipelines|build|builds * pass|passes|passed|passing|green|fail|fails|failed|failing|pending|running|succeed|succeeds|succeeded|red",
-    "ci|checks|pipeline|build * is|are|was|were * green|red|passing|failing|broken|pending|running|successful",
-    "checks|tests|builds|pipelines|ci pass|passes|passed|fail|failed|succeed|succeeded",
-    "green|passing|failing ci|checks|build|pipeline|tests",
-    "merge conflict|conflicts",
-    "conflicts with * base|main|master",
-    "no conflicts",
-    "changes * requested",
-    "requested|requests|requesting changes",
-    "awaiting|awaits|pending|needs|requires|waiting * review|reviews|reviewers",
-    "already|been|be|was merged",
-    "freigegeben|genehmigt|gemergt|zusammengeführt",
-    "approuvée|approuvé|fusionnée|fusionné",
-    "aprobada|aprobado|fusionada|aprovado|aprovada|mesclado",
-    "approvata|approvato",
-];
-
-/// The same in languages that are written without spaces.
-const CLAIMS_UNSPACED: &[&str] = &[
-    "已批准",
-    "已合并",
-    "可以合并",
-    "通过了所有",
-    "已通过",
-    "承認され",
-    "承認済み",
-    "マージ済み",
-    "マージ可能",
-    "マージされ",
-    "승인",
-    "병합",
-];
-
-/// One step of a claim.
-enum Step {
-    /// Up to two words, whichever.
-    Gap,
-    /// One of these words.
-    Word(Vec<&'static str>),
-}
-
-/// The claims by each word that one may begin with, with the steps that follow it.
-static CLAIMS_BY_START: LazyLock<HashMap<&str, Vec<Arc<[Step]>>>> = LazyLock::new(|| {
-    let step = |step: &'static str| match step {
-        "*" => Step::Gap,
-        words => Step::Word(words.split('|').collect()),
-    };
-    let mut claims: HashMap<_, Vec<_>> = HashMap::new();
-    for claim in CLAIMS {
-        let (start, rest) = claim.split_once(' ').unwrap_or((claim, ""));
-        let rest: Arc<[Step]> = rest.split(' ').filter(|s| !s.is_empty()).map(step).collect();
-        for word in start.split('|') {
-            claims.entry(word).or_default().push(Arc::clone(&rest));
-        }
-    }
-    claims
-});
-
-fn is_claim(sentence: &str) -> bool {
-    let lower = sentence.to_lowercase();
-    // A negated verb is a statement all the same.
-    let words: Vec<&str> = lower
-        .split(|c: char| !(c.is_alphanumeric() || c == '\'' || c == '_' || c == '`'))
-        .filter(|word| {
-            !word.is_empty()
-                && !matches!(
-                    *word,
-                    "not" | "now" | "fully" | "also" | "already" | "still" | "currently"
-                )
-        })
-        .collect();
-    let mut rest = words.as_slice();
-    while let [word, after @ ..] = rest {
-        let claims = CLAIMS_BY_START.get(word).map(Vec::as_slice).unwrap_or_default();
-        if claims.iter().any(|steps| begins(after, steps)) {
-            return true;
-        }
-        rest = after;
-    }
-    !lower.is_ascii() && CLAIMS_UNSPACED.iter().any(|claim| lower.contains(claim))
-}
-
-/// Do the words begin with these steps?
-fn begins(words: &[&str], steps: &[Step]) -> bool {
-    match steps {
-        [] => true,
-        [Step::Gap, rest @ ..] => {
-            (0..=2).any(|skip| words.get(skip..).is_some_and(|words| begins(words, rest)))
-        }
-        [Step::Word(choices), rest @ ..] => words
-            .split_first()
-            .is_some_and(|(word, words)| choices.contains(word) && begins(words, rest)),
-    }
 }
 
 #[cfg(test)]

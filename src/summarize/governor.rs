@@ -1,7 +1,8 @@
 //! What one caller may ask: how much at once, how much in a minute, how many of the LLM's tokens
 //! in a day, and not at all while GitHub's own limit for their account is used up.
 //!
-//! Callers wait in line for themselves, never behind another's calls.
+//! Callers wait in a line of their own first; only once all together run as many calls as the server
+//! bears do they wait for one another, and each holds few of those places.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -132,12 +133,14 @@ pub struct Allowance {
     pub queue: Arc<Semaphore>,
 }
 
-/// Tokens that were set aside; what is not settled stays spent.
+/// Tokens that were set aside: given back if nothing began with them, else spent until it is said
+/// how many it really were.
 #[derive(Debug)]
 pub struct Reservation {
     allowance: Allowance,
     day: NaiveDate,
     tokens: u64,
+    is_begun: bool,
 }
 
 impl Governor {
@@ -281,18 +284,36 @@ impl Allowance {
             return Err(tomorrow.and_time(NaiveTime::MIN).and_utc());
         }
         record.tokens.1 = spent;
-        Ok(Reservation { allowance: self.clone(), day, tokens })
+        Ok(Reservation { allowance: self.clone(), day, tokens, is_begun: false })
     }
 }
 
 impl Reservation {
+    /// From now on they are spent: what is asked may be paid for even if its answer is not awaited.
+    pub fn begin(&mut self) {
+        self.is_begun = true;
+    }
+
     /// What it really cost.
-    pub fn settle(self, tokens: u64) {
+    pub fn settle(mut self, tokens: u64) {
+        self.correct(tokens);
+        self.is_begun = true;
+    }
+
+    fn correct(&self, tokens: u64) {
         let mut callers = self.allowance.governor.lock();
         if let Some(record) =
             callers.get_mut(&self.allowance.caller).filter(|record| record.tokens.0 == self.day)
         {
             record.tokens.1 = record.tokens.1.saturating_sub(self.tokens).saturating_add(tokens);
+        }
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        if !self.is_begun {
+            self.correct(0);
         }
     }
 }

@@ -66,6 +66,10 @@ const WRITING_SHARE: u32 = 4;
 const WAITING_SHARE: u32 = 4;
 /// How long GitHub's limit is believed to be used up when it does not say.
 const UNSTATED_WAIT: Duration = Duration::from_mins(1);
+/// What is told with summaries in a language in which no statement of a status is recognized.
+const UNCHECKED_LANGUAGE: &str = "Summaries in this language are not checked for statements about \
+                                  review, CI or merge: where one differs from the facts, the facts \
+                                  are right.";
 /// How long a caller is told to wait for a server that was told to stop: a restart takes seconds.
 const COME_BACK: Duration = Duration::from_secs(5);
 
@@ -150,8 +154,9 @@ impl Summarizer {
         clock: Arc<dyn Clock>,
         ending: Ending,
     ) -> Self {
-        let writing =
-            llm.map(|llm| Writing::new(llm, settings.writing.clone(), ending.stop.clone()));
+        let writing = llm.map(|llm| {
+            Writing::new(llm, settings.writing.clone(), Arc::clone(&clock), ending.stop.clone())
+        });
         let reading = Reading::new(settings.cache_bytes, settings.diff_budget_chars);
         let freshness = Freshness::new(settings.cache_bytes);
         let governor = Governor::new(settings.governor.clone(), Arc::clone(&clock));
@@ -163,9 +168,21 @@ impl Summarizer {
         self.0.writing.as_ref().map(|writing| writing.llm().host())
     }
 
-    /// Drops the answers that were kept for this caller, whose account has changed or gone.
+    /// Drops the answers that were kept for this caller, whose account has changed or gone, and ends
+    /// what is written in the background for nobody else: a text that still waits for its place is
+    /// not sent to the LLM any more.
     pub fn forget(&self, caller: &Caller) {
         self.0.freshness.forget(caller);
+        if let Some(writing) = &self.0.writing {
+            writing.forget(caller);
+        }
+    }
+
+    /// Returns when nothing is written in the background any more that is now for this caller.
+    pub async fn until_written(&self, caller: &Caller) {
+        if let Some(writing) = &self.0.writing {
+            writing.until_written(caller).await;
+        }
     }
 
     /// The digest of the pull requests that `request` asks for, as `github`'s account sees them.
@@ -217,6 +234,10 @@ impl Summarizer {
         let graphql = limits.graphql.filter(|_| may_ask);
         let now = inner.clock.now();
         warn_of_limits(&[(graphql, "points"), (limits.rest, "REST requests")], now, &mut list);
+        list.warnings.extend(request.warnings());
+        if self.llm_host().is_some() && !check::checks_language(request.language.as_deref()) {
+            list.warnings.push(UNCHECKED_LANGUAGE.to_owned());
+        }
         let (mut digest, is_settled) =
             answer::collect(list, parts.into_iter(), ranking, self.llm_host(), read_at);
         digest.usage.github_requests = call.github_requests();
@@ -298,7 +319,7 @@ impl Inner {
         false
     }
 
-    /// Every pull request's part, in the list's order.
+    /// Every pull request's part, in the list's order. In a hurry each ends with what it has.
     async fn parts(&self, work: &Work<'_, '_>, progress: &dyn Progress, total: u32) -> Vec<Part> {
         let listed = work.list.pull_requests.iter().enumerate();
         let mut under_way: FuturesUnordered<_> = listed
@@ -307,21 +328,10 @@ impl Inner {
             })
             .collect();
         let mut parts: BTreeMap<usize, Part> = BTreeMap::new();
-        loop {
-            let next = tokio::select! {
-                biased;
-                next = under_way.next() => next,
-                () = self.ending.hurry.cancelled() => None,
-            };
-            let Some((position, part)) = next else { break };
+        while let Some((position, part)) = under_way.next().await {
             let done = u32::try_from(parts.len() + 1).unwrap_or(u32::MAX);
             progress.report(done, total, answer::message(&part.digest));
             parts.insert(position, part);
-        }
-        for (position, pull_request) in work.list.pull_requests.iter().enumerate() {
-            parts
-                .entry(position)
-                .or_insert_with(|| answer::interrupted(pull_request, self.clock.now()));
         }
         parts.into_values().collect()
     }
@@ -339,7 +349,14 @@ impl Inner {
             Ok(writing) => writing,
             Err(why) => return answer::unwritten(pull_request, why, self.clock.now()),
         };
-        let parts = work.read.parts(pull_request).await;
+        let hurry = &self.ending.hurry;
+        let parts = tokio::select! {
+            biased;
+            parts = work.read.parts(pull_request) => parts,
+            () = hurry.cancelled() => {
+                return answer::interrupted(pull_request, self.clock.now());
+            }
+        };
         if let Some(wait) = parts.limited {
             self.hold(work.asker, wait);
         }
@@ -352,8 +369,8 @@ impl Inner {
             work.request.detail,
         );
         let comments_used = prompt.comments_used;
-        let answer = writing.write(prompt, work.answer_by, work.allowance).await;
-        answer::part(pull_request, parts, comments_used, answer, self.clock.now())
+        let reply = writing.write(prompt, work.answer_by, hurry, work.allowance).await;
+        answer::part(pull_request, parts, comments_used, reply, self.clock.now())
     }
 }
 

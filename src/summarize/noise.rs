@@ -139,6 +139,7 @@ pub fn omission(file: &FileDiff) -> Option<OmissionReason> {
         return Some(match renamed {
             true => OmissionReason::RenamedOnly,
             false if ends(BINARY_ENDINGS) => OmissionReason::Binary,
+            false if file.is_cut => OmissionReason::OverLimit,
             false => OmissionReason::NoPatch,
         });
     };
@@ -220,6 +221,7 @@ mod tests {
             deletions: 1,
             patch: (!hunks.is_empty()).then(|| hunks.to_owned()),
             is_binary: false,
+            is_cut: false,
         }
     }
 

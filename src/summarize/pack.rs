@@ -4,13 +4,14 @@
 //! index of all files first; then the whole diff if it fits; else without context lines; else also
 //! without indentation and the rest of long deletions; else each file its fair share, small files whole and
 //! large ones cut, tests and documents after the rest. Lock files and other noise stand in the
-//! index only. Every file is accounted for: read, cut, or omitted with its reason.
+//! index only. Every file is accounted for: read, cut, or omitted with its reason. The index has a third
+//! of the budget; files that it has no room for are counted at its end.
 
-use std::fmt::Write as _;
+use std::{collections::BTreeMap, fmt::Write as _};
 
 use super::noise;
 use crate::domain::{
-    digest::{OmissionReason, OmittedFile},
+    digest::{Omission, OmissionReason, OmittedFile},
     pull_request::{ChangeType, Diff, FileDiff},
     text,
 };
@@ -23,6 +24,8 @@ const DELETED_LINES: usize = 3;
 const INDEX_PART: usize = 3;
 /// A patch is looked at up to so many budgets (bytes): beyond that nothing could be shown anyway.
 const LOOKED_AT_BUDGETS: usize = 64;
+/// Omitted files that are named; the rest is counted.
+const MAX_NAMED: usize = 50;
 /// Less than this (characters) of a file says nothing: it is left to the index.
 const LEAST_SHARE: usize = 60;
 
@@ -36,14 +39,19 @@ pub struct Packed {
     pub read: u64,
     /// Files read in part.
     pub cut: u64,
-    /// Files not read, in the diff's order.
+    /// The first files not read, in the diff's order.
     pub omitted: Vec<OmittedFile>,
+    /// How many files were not read for which reason, in the order of these reasons.
+    pub omissions: Vec<Omission>,
+    /// The change goes on where the diff ends: there are more files than these.
+    pub is_truncated: bool,
 }
 
 impl Packed {
-    /// All files: read, cut and omitted.
+    /// All files of the diff: read, cut and omitted.
     pub fn files(&self) -> u64 {
-        self.read + self.cut + u64::try_from(self.omitted.len()).unwrap_or(u64::MAX)
+        let omitted = self.omissions.iter().map(|omission| omission.files).sum::<u64>();
+        self.read.saturating_add(self.cut).saturating_add(omitted)
     }
 }
 
@@ -90,7 +98,14 @@ pub fn pack(diff: &Diff, budget_chars: usize) -> Packed {
     if !fits {
         share(&mut entries, room);
     }
-    let mut packed = Packed { text: index, read: 0, cut: 0, omitted: Vec::new() };
+    let mut packed = Packed {
+        text: index,
+        read: 0,
+        cut: 0,
+        omitted: Vec::new(),
+        omissions: Vec::new(),
+        is_truncated: diff.is_truncated,
+    };
     for entry in &entries {
         match (entry.body.is_empty(), entry.is_abridged) {
             (true, _) => {
@@ -103,15 +118,26 @@ pub fn pack(diff: &Diff, budget_chars: usize) -> Packed {
         packed.text.push_str(&entry.heading);
         packed.text.push_str(&entry.body);
     }
+    packed.omissions = counted(&omitted);
     omitted.sort_unstable_by_key(|(position, _)| *position);
     packed.omitted = omitted
         .into_iter()
+        .take(MAX_NAMED)
         .filter_map(|(position, reason)| {
             let path = text::name(&diff.files.get(position)?.path, PATH_CHARS);
             Some(OmittedFile { path, reason })
         })
         .collect();
     packed
+}
+
+/// How many files for which reason.
+fn counted(omitted: &[(usize, OmissionReason)]) -> Vec<Omission> {
+    let mut counts: BTreeMap<OmissionReason, u64> = BTreeMap::new();
+    for (_, reason) in omitted {
+        *counts.entry(*reason).or_default() += 1;
+    }
+    counts.into_iter().map(|(reason, files)| Omission { reason, files }).collect()
 }
 
 /// What a text takes of the budget: its characters, or half its bytes if that is more. Adds up.
@@ -136,7 +162,12 @@ fn index(
         }
     }
     lines.sort_unstable_by_key(|(class, position, _)| (*class, *position));
-    let mut index = format!("{} files changed:\n", diff.files.len());
+    let files = diff.files.len();
+    let mut index = if diff.is_truncated {
+        format!("the first {files} files of a larger change:\n")
+    } else {
+        format!("{files} files changed:\n")
+    };
     if cost(&index) > room {
         return String::new();
     }
@@ -183,6 +214,7 @@ fn in_words(reason: OmissionReason) -> &'static str {
         OmissionReason::RenamedOnly => " (renamed only)",
         OmissionReason::Submodule => " (submodule)",
         OmissionReason::Budget => " (no room)",
+        OmissionReason::OverLimit | OmissionReason::Unlisted => " (not read)",
     }
 }
 
@@ -196,7 +228,7 @@ fn fill(entries: &mut [Entry<'_>], detail: Detail, budget: usize) -> usize {
         let seen = patch.get(..end).unwrap_or_default();
         let (body, is_shortened) = written(&text::block(seen, usize::MAX), detail);
         entry.body = body;
-        entry.is_abridged = is_shortened || end < patch.len();
+        entry.is_abridged = is_shortened || end < patch.len() || entry.file.is_cut;
         total = total.saturating_add(cost(&entry.heading)).saturating_add(cost(&entry.body));
     }
     total

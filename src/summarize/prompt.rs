@@ -16,7 +16,7 @@ use crate::domain::{
 };
 
 /// Changes whenever the rules or the layout do: summaries of older prompts are not reused.
-pub const PROMPT_VERSION: u32 = 2;
+pub const PROMPT_VERSION: u32 = 3;
 
 const TITLE_CHARS: usize = 300;
 const BODY_CHARS: usize = 4_000;
@@ -196,7 +196,8 @@ fn remarks(conversation: &Conversation, mut room: usize) -> (String, u64) {
 /// A remark with who and where; `None` if nothing was said.
 fn written(remark: &Remark) -> Option<String> {
     let body = text::block(&remark.body, REMARK_CHARS);
-    let body = body.trim();
+    // Only a remark begins a line: one that looks like another's beginning is inside it.
+    let body = body.trim().replace('\n', "\n  ");
     if body.is_empty() {
         return None;
     }

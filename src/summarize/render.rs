@@ -6,18 +6,19 @@
 use std::fmt::Write as _;
 
 use crate::domain::{
-    digest::{Digest, OmissionReason, OmittedFile, RepositoryDigest, SummaryStatus},
+    digest::{Digest, Omission, OmissionReason, RepositoryDigest, SummaryStatus},
     pull_request::{CheckState, Mergeable, ReviewDecision},
     text::{markdown, title},
 };
 
-/// Labels named; the structured part has them all.
+/// Labels named; the structured part has up to 30.
 const MAX_LABELS: usize = 6;
 /// Characters of a label.
 const LABEL_CHARS: usize = 60;
-/// Characters of one pull request's block: twenty of them stay within what a reader can afford. Only
-/// names made of what Markdown escapes come near it; the summary then ends early.
-const BLOCK_CHARS: usize = 3_200;
+/// What one pull request's block may cost, in characters of ASCII: twenty of them stay within 20,000
+/// tokens. A long summary in a script whose characters cost more ends early; the structured part has
+/// it whole.
+const BLOCK_COST: usize = 3_200;
 /// Warnings shown; the structured part has them all.
 const MAX_WARNINGS: usize = 8;
 
@@ -68,9 +69,8 @@ fn write_pull_request(out: &mut String, digest: &Digest) {
     );
     match (&digest.summary, digest.summary_status) {
         (Some(summary), _) => {
-            let taken =
-                out.get(begin..).unwrap_or_default().chars().count() + around.chars().count();
-            let room = BLOCK_CHARS.saturating_sub(taken);
+            let taken = cost(out.get(begin..).unwrap_or_default()) + cost(&around);
+            let room = BLOCK_COST.saturating_sub(taken);
             let _ = writeln!(out, "{}", escaped_within(summary, room));
         }
         (None, SummaryStatus::Pending) => {
@@ -83,12 +83,19 @@ fn write_pull_request(out: &mut String, digest: &Digest) {
     out.push_str(&around);
 }
 
-/// A summary as Markdown of at most `room` characters, cut between words.
+/// What a text costs who reads it, in characters of ASCII (3.5 to a token): twice as much for each
+/// of other alphabets, which have about two to a token, and a little more than a token for each
+/// character of scripts that have thousands.
+fn cost(text: &str) -> usize {
+    text.chars().map(|character| [1, 1, 2, 4, 4].get(character.len_utf8()).unwrap_or(&4)).sum()
+}
+
+/// A summary as Markdown that costs at most `room`, cut between words.
 fn escaped_within(summary: &str, room: usize) -> String {
     let escaped = |text: &str| text.lines().map(markdown).collect::<Vec<_>>().join("\n");
     let mut whole = escaped(summary);
     let mut kept = summary.chars().count();
-    while whole.chars().count() > room && kept > 0 {
+    while cost(&whole) > room && kept > 0 {
         kept = kept * 9 / 10;
         let end = summary.char_indices().nth(kept).map_or(summary.len(), |(at, _)| at);
         let cut = summary.get(..end).unwrap_or_default();
@@ -189,39 +196,41 @@ fn coverage(digest: &Digest) -> String {
     let coverage = &digest.coverage;
     let comments =
         format!("{} of {}", coverage.comments_used, counted(coverage.comments, "comment"));
-    let Some(files) = coverage.files else {
+    let seen = coverage.files_read + coverage.files_cut;
+    if coverage.files.is_none() && seen == 0 && coverage.omissions.is_empty() {
         return format!("Read: {comments}; the diff could not be read.");
-    };
+    }
     let mut line =
-        format!("Read: {} of {} whole", coverage.files_read, counted(Some(files), "file"));
+        format!("Read: {} of {} whole", coverage.files_read, counted(coverage.files, "file"));
     if coverage.files_cut > 0 {
         let _ = write!(line, ", {} in part", coverage.files_cut);
     }
-    if !coverage.files_omitted.is_empty() {
-        let _ = write!(line, ", left out {}", omitted(&coverage.files_omitted));
+    if !coverage.omissions.is_empty() {
+        let _ = write!(line, ", left out {}", omitted(&coverage.omissions));
     }
     let _ = write!(line, "; {comments}.");
     line
 }
 
 /// How many files were left out for which reason.
-fn omitted(files: &[OmittedFile]) -> String {
-    const REASONS: &[(OmissionReason, &str)] = &[
-        (OmissionReason::LockFile, "lock"),
-        (OmissionReason::Generated, "generated"),
-        (OmissionReason::Vendored, "vendored"),
-        (OmissionReason::Minified, "minified"),
-        (OmissionReason::Binary, "binary"),
-        (OmissionReason::Submodule, "submodule"),
-        (OmissionReason::RenamedOnly, "renamed only"),
-        (OmissionReason::NoPatch, "not shown by GitHub"),
-        (OmissionReason::Budget, "for lack of room"),
-    ];
-    let counts: Vec<String> = REASONS
+fn omitted(omissions: &[Omission]) -> String {
+    let counts: Vec<String> = omissions
         .iter()
-        .filter_map(|(reason, words)| {
-            let count = files.iter().filter(|file| file.reason == *reason).count();
-            (count > 0).then(|| format!("{count} {words}"))
+        .map(|Omission { reason, files }| {
+            let words = match reason {
+                OmissionReason::LockFile => "lock",
+                OmissionReason::Generated => "generated",
+                OmissionReason::Vendored => "vendored",
+                OmissionReason::Minified => "minified",
+                OmissionReason::Binary => "binary",
+                OmissionReason::Submodule => "submodule",
+                OmissionReason::RenamedOnly => "renamed only",
+                OmissionReason::NoPatch => "not shown by GitHub",
+                OmissionReason::Budget => "for lack of room",
+                OmissionReason::OverLimit => "beyond this server's limit",
+                OmissionReason::Unlisted => "not listed",
+            };
+            format!("{files} {words}")
         })
         .collect();
     counts.join(", ")

@@ -1,5 +1,7 @@
 //! What is asked for.
 
+use std::collections::HashSet;
+
 use crate::domain::{digest::Detail, ranking::Order, repository::RepositoryReference};
 
 /// Pull requests in one answer at most.
@@ -35,14 +37,47 @@ pub struct Request {
 impl Request {
     /// The numbers asked for by name: each once, at most as many as an answer holds.
     pub(super) fn numbers(&self) -> Vec<u64> {
-        let mut numbers: Vec<u64> = Vec::new();
-        let named = self.pull_requests.iter().copied();
-        for number in self.repository.pull_request.into_iter().chain(named) {
-            if !numbers.contains(&number) && numbers.len() < MAX_PULL_REQUESTS {
-                numbers.push(number);
-            }
-        }
+        let mut numbers = self.named();
+        numbers.truncate(MAX_PULL_REQUESTS);
         numbers
+    }
+
+    fn named(&self) -> Vec<u64> {
+        let mut seen = HashSet::new();
+        let named = self.pull_requests.iter().copied();
+        let named = self.repository.pull_request.into_iter().chain(named);
+        named.filter(|number| seen.insert(*number)).collect()
+    }
+
+    /// What of the request the answer leaves aside.
+    pub(super) fn warnings(&self) -> Vec<String> {
+        let named = self.named();
+        let mut warnings = Vec::new();
+        if let Some(beyond) = named.get(MAX_PULL_REQUESTS..).filter(|beyond| !beyond.is_empty()) {
+            let shown = beyond.iter().take(MAX_PULL_REQUESTS).map(|number| format!("#{number}"));
+            warnings.push(format!(
+                "{} of the numbers asked for are beyond the {MAX_PULL_REQUESTS} of one answer and \
+                 left out: {}. Ask for them in another call.",
+                beyond.len(),
+                shown.collect::<Vec<_>>().join(", "),
+            ));
+        }
+        let filters = [
+            ("exclude_drafts", self.exclude_drafts),
+            ("exclude_bots", self.exclude_bots),
+            ("author", self.author.is_some()),
+            ("label", self.label.is_some()),
+            ("base", self.base.is_some()),
+        ];
+        let unused: Vec<&str> =
+            filters.iter().filter(|(_, is_set)| *is_set).map(|(name, _)| *name).collect();
+        if !named.is_empty() && !unused.is_empty() {
+            warnings.push(format!(
+                "Pull requests asked for by number are not filtered: {} had no effect.",
+                unused.join(", ")
+            ));
+        }
+        warnings
     }
 
     /// By which definition the answer is ordered.

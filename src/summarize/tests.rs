@@ -21,7 +21,7 @@ use super::*;
 use crate::{
     domain::{
         ManualClock, RepositoryReference, SystemEntropy,
-        digest::{Detail, SummaryStatus},
+        digest::{Detail, Omission, OmissionReason, SummaryStatus},
         ranking::Order,
     },
     upstream::{
@@ -44,6 +44,8 @@ struct World {
     is_private: Value,
     /// Points left of GitHub's limit.
     points: AtomicU32,
+    /// What the list says of every change.
+    changed_files: u64,
 }
 
 impl World {
@@ -57,6 +59,7 @@ impl World {
             llm_calls: AtomicU32::new(0),
             is_private: json!(false),
             points: AtomicU32::new(5_000),
+            changed_files: 1,
         }
     }
 
@@ -68,7 +71,7 @@ impl World {
             "author": { "__typename": "User", "login": "ada" }, "baseRefName": "main",
             "baseRefOid": "base", "headRefOid": self.heads.lock().unwrap()[number - 1],
             "totalCommentsCount": 10, "comments": { "totalCount": 10, "nodes": [] },
-            "additions": 1, "deletions": 1, "changedFiles": 1, "statusCheckRollup": null,
+            "additions": 1, "deletions": 1, "changedFiles": self.changed_files, "statusCheckRollup": null,
         })
     }
 
@@ -310,6 +313,73 @@ async fn without_an_llm_one_call_is_enough() {
     assert_eq!(*heard.0.lock().unwrap(), [(0, 3), (1, 3), (2, 3), (3, 3)]);
 }
 
+#[tokio::test]
+async fn files_that_the_diff_does_not_list_are_counted_as_not_read() {
+    let stage = start(World { changed_files: 300, ..World::new(1) }, true).await;
+    let digest = stage.ask().await;
+    let coverage = &digest.pull_requests[0].coverage;
+    assert_eq!((coverage.files, coverage.files_read, coverage.files_cut), (Some(300), 1, 0));
+    let unlisted = Omission { reason: OmissionReason::Unlisted, files: 299 };
+    assert_eq!(coverage.omissions, [unlisted]);
+    let text = render::render(&digest);
+    assert!(text.contains("1 of 300 files whole, left out 299 not listed"), "{text}");
+}
+
+/// The text of a call that is pending waits for its place when the account goes: it is not sent.
+#[tokio::test]
+async fn nothing_is_sent_of_a_caller_who_has_gone() {
+    let governor = GovernorLimits { writing: 2, ..GovernorLimits::default() };
+    let bounds = SummarizeSettings { governor, ..SummarizeSettings::default() };
+    let world = World { gate: tokio::sync::Semaphore::new(0), ..World::new(5) };
+    let stage = start_with(world, true, bounds).await;
+    let first = stage.ask().await;
+    assert_eq!(first.pending.len(), 5);
+    assert_eq!(stage.world.llm_calls.load(Ordering::SeqCst), 2);
+    let ann = Caller::named("ann");
+    stage.summarizer.forget(&ann);
+    // Nothing is left that could still send something.
+    stage.summarizer.until_written(&ann).await;
+    stage.world.gate.add_permits(100);
+    let other = stage.ask_as("bob").await.unwrap();
+    assert!(other.complete);
+    assert_eq!(stage.world.llm_calls.load(Ordering::SeqCst), 2 + 5);
+}
+
+#[tokio::test]
+async fn the_llms_host_is_told_only_if_text_went_there() {
+    // The first place is never free, so nothing of the second caller is sent.
+    let writing = WritingLimits { max_concurrent: 1, ..WritingLimits::default() };
+    let bounds = SummarizeSettings { writing, ..SummarizeSettings::default() };
+    let world = World { gate: tokio::sync::Semaphore::new(0), ..World::new(1) };
+    let stage = start_with(world, true, bounds).await;
+    let (sent, queued) = tokio::join!(stage.ask(), async {
+        while stage.world.llm_calls.load(Ordering::SeqCst) == 0 {
+            tokio::task::yield_now().await;
+        }
+        let mut asked = request();
+        asked.language = Some("German".to_owned());
+        let call = Call::within(Duration::from_secs(30));
+        let caller = Caller::named("bob");
+        stage.summarizer.summarize(&caller, &stage.github, &asked, &(), &call).await.unwrap()
+    });
+    assert!(sent.llm_host.is_some() && !sent.complete);
+    assert!(queued.llm_host.is_none() && !queued.complete, "{:?}", queued.llm_host);
+}
+
+#[tokio::test]
+async fn a_language_that_is_not_checked_is_said_to_be() {
+    let stage = start(World::new(1), true).await;
+    let mut asked = request();
+    for (language, is_told) in [("Swedish", true), ("German", false)] {
+        asked.language = Some(language.to_owned());
+        let call = Call::within(Duration::from_secs(30));
+        let caller = Caller::named("ann");
+        let summarizer = &stage.summarizer;
+        let digest = summarizer.summarize(&caller, &stage.github, &asked, &(), &call).await;
+        assert_eq!(digest.unwrap().warnings.contains(&UNCHECKED_LANGUAGE.to_owned()), is_told);
+    }
+}
+
 #[test]
 fn numbers_are_asked_for_once_each() {
     let mut asked = request();
@@ -319,6 +389,30 @@ fn numbers_are_asked_for_once_each() {
     asked.pull_requests = [3, 3, 1].into_iter().chain(100..200).collect();
     assert_eq!(asked.numbers()[..3], [9, 3, 1]);
     assert_eq!(asked.numbers().len(), MAX_PULL_REQUESTS);
+    assert!(asked.warnings()[0].starts_with("83 of the numbers asked for"), "{asked:?}");
+}
+
+#[test]
+fn nothing_that_was_asked_for_is_left_aside_without_a_word() {
+    let mut asked = request();
+    (asked.label, asked.exclude_drafts) = (Some("bug".to_owned()), true);
+    assert_eq!(asked.warnings(), Vec::<String>::new());
+    asked.repository.pull_request = Some(9);
+    assert_eq!(
+        asked.warnings(),
+        [
+            "Pull requests asked for by number are not filtered: exclude_drafts, label had no effect."
+        ]
+    );
+    (asked.label, asked.exclude_drafts) = (None, false);
+    asked.pull_requests = (100..119).chain([9]).collect();
+    assert_eq!(asked.warnings(), Vec::<String>::new());
+    asked.pull_requests = (100..120).collect();
+    assert_eq!(
+        asked.warnings(),
+        ["1 of the numbers asked for are beyond the 20 of one answer and left out: #119. Ask for \
+          them in another call."]
+    );
 }
 
 #[tokio::test]

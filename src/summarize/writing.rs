@@ -2,18 +2,14 @@
 //!
 //! Whoever asks first starts the work; whoever asks the same meanwhile waits for it too. When the
 //! last one leaves (a client that cancelled), the work is dropped. When they leave because their
-//! time was up, it goes on in the background, within its own time limit and until the server stops,
-//! and the next call finds the result in the cache.
+//! time was up, it goes on in the background, within its own time limit, until the server stops or
+//! the last caller for whom it does is forgotten, and the next call finds the result in the cache.
 
-use std::{
-    collections::HashMap,
-    sync::{
-        Arc, Mutex, PoisonError, Weak,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+mod job;
 
+use std::{sync::Arc, time::Duration};
+
+use chrono::TimeDelta;
 use tokio::{
     sync::{Semaphore, watch},
     time::{Instant, timeout_at},
@@ -23,13 +19,20 @@ use tokio_util::sync::CancellationToken;
 use super::{
     cache::Cache,
     check::{Checked, check, complaint, without_claims},
-    governor::{Allowance, Reservation},
+    governor::{Allowance, Caller, Reservation},
     prompt::Prompt,
 };
 use crate::{
-    domain::{FailureCode, clock::Timestamp, failure::Result},
+    domain::{Clock, FailureCode, clock::Timestamp, failure::Result},
     upstream::{llm::Llm, transport::Call},
 };
+use job::{Begun, Jobs, Seat, Table};
+
+/// How long an LLM that answered with no summary is not asked the same again. Its answer may differ
+/// the next time, but not so soon that every call should pay for another try.
+const UNUSABLE_FOR: TimeDelta = TimeDelta::minutes(1);
+/// Bytes that such an answer counts for in the cache.
+const REASON_BYTES: usize = 64;
 
 /// Bounds of the work.
 #[derive(Debug, Clone)]
@@ -38,8 +41,10 @@ pub struct WritingLimits {
     pub max_concurrent: usize,
     /// Summaries waiting or being written, for all callers together.
     pub max_queued: usize,
-    /// Summaries being written that nobody waits for any more.
+    /// Summaries being written that nobody waits for any more, for all callers together.
     pub max_in_background: usize,
+    /// The same for one caller, so that the late lists of one end nobody else's.
+    pub max_in_background_each: usize,
     /// How long one summary may take, its wait for a place included.
     pub time: Duration,
     /// Bytes of finished summaries that are kept.
@@ -51,7 +56,8 @@ impl Default for WritingLimits {
         Self {
             max_concurrent: 16,
             max_queued: 512,
-            max_in_background: 64,
+            max_in_background: 256,
+            max_in_background_each: 40,
             time: Duration::from_mins(3),
             cache_bytes: 8_000_000,
         }
@@ -61,7 +67,8 @@ impl Default for WritingLimits {
 /// What a summary cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cost {
-    /// Calls of the LLM.
+    /// Calls of the LLM, those included that were repeated because they failed or because the LLM
+    /// refused a parameter.
     pub llm_calls: u32,
     /// Tokens read; `None` if the LLM did not say for every call.
     pub prompt_tokens: Option<u64>,
@@ -94,8 +101,17 @@ pub enum Outcome {
 
 /// What one caller gets.
 #[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply {
+    /// The summary, or what stands in its way.
+    pub answer: Answer,
+    /// A request with the text has been made, for this answer or for the one that it repeats.
+    pub was_sent: bool,
+}
+
+/// The summary, or what stands in its way.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
-    /// Written now, at this cost (none for those who only waited along).
+    /// Written now, at this cost (none for those who only waited along or were told again).
     Now(Outcome, Cost),
     /// Written earlier.
     Earlier(Arc<str>),
@@ -105,6 +121,15 @@ pub enum Answer {
     Busy,
     /// The caller's tokens are used up until then.
     Spent(Timestamp),
+    /// The server stops.
+    Interrupted,
+}
+
+impl Answer {
+    /// Nothing was sent to anybody.
+    fn unsent(self) -> Reply {
+        Reply { answer: self, was_sent: false }
+    }
 }
 
 /// Writes summaries with one LLM.
@@ -115,85 +140,37 @@ pub struct Writing(Arc<Inner>);
 struct Inner {
     llm: Llm,
     limits: WritingLimits,
+    clock: Arc<dyn Clock>,
     places: Semaphore,
-    finished: Cache<Arc<str>>,
-    /// A std mutex: it is never held across an await.
-    running: Mutex<HashMap<String, Job>>,
-    /// Jobs that are kept.
-    in_background: Arc<AtomicUsize>,
+    finished: Cache<Finished>,
+    jobs: Arc<Jobs>,
     stop: CancellationToken,
 }
 
-/// A summary being written.
+/// What was paid for and is not asked again.
 #[derive(Debug, Clone)]
-struct Job {
-    outcome: watch::Receiver<Option<(Outcome, Cost)>>,
-    interest: Weak<Interest>,
-    keeping: Arc<Keeping>,
-}
-
-/// Whether a job goes on without anybody waiting. Counted while it lives.
-#[derive(Debug)]
-struct Keeping {
-    is_kept: AtomicBool,
-    in_all: Arc<AtomicUsize>,
-}
-
-impl Keeping {
-    fn is_kept(&self) -> bool {
-        self.is_kept.load(Ordering::SeqCst)
-    }
-
-    /// Has the job go on; false if too many do already.
-    fn keep(&self, most: usize) -> bool {
-        if self.is_kept() {
-            return true;
-        }
-        let one_more = |kept: usize| (kept < most).then_some(kept + 1);
-        if self.in_all.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_more).is_err() {
-            return false;
-        }
-        if self.is_kept.swap(true, Ordering::SeqCst) {
-            // Somebody else kept it meanwhile, and counted it.
-            self.in_all.fetch_sub(1, Ordering::SeqCst);
-        }
-        true
-    }
-}
-
-impl Drop for Keeping {
-    fn drop(&mut self) {
-        if self.is_kept() {
-            self.in_all.fetch_sub(1, Ordering::SeqCst);
-        }
-    }
-}
-
-/// Held by everyone who waits; when the last one drops it, the work ends unless it is kept.
-#[derive(Debug)]
-struct Interest {
-    keeping: Arc<Keeping>,
-    abandoned: CancellationToken,
-}
-
-impl Drop for Interest {
-    fn drop(&mut self) {
-        if !self.keeping.is_kept() {
-            self.abandoned.cancel();
-        }
-    }
+enum Finished {
+    /// A summary.
+    Written(Arc<str>),
+    /// The LLM did not write one at that moment.
+    Unusable(&'static str, Timestamp),
 }
 
 impl Writing {
     /// Nothing is being written yet; whatever is ends when `stop` is cancelled.
-    pub fn new(llm: Llm, limits: WritingLimits, stop: CancellationToken) -> Self {
+    pub fn new(
+        llm: Llm,
+        limits: WritingLimits,
+        clock: Arc<dyn Clock>,
+        stop: CancellationToken,
+    ) -> Self {
         Self(Arc::new(Inner {
             places: Semaphore::new(limits.max_concurrent),
             finished: Cache::new(limits.cache_bytes),
-            running: Mutex::default(),
-            in_background: Arc::default(),
+            jobs: Arc::default(),
             stop,
             llm,
+            clock,
             limits,
         }))
     }
@@ -203,140 +180,172 @@ impl Writing {
         &self.0.llm
     }
 
-    /// The summary that `prompt` asks for, or what stands in its way, by `deadline`. Only what has
-    /// to be written anew comes out of the allowance.
-    pub async fn write(&self, prompt: Prompt, deadline: Instant, allowance: &Allowance) -> Answer {
-        let key = prompt.key(self.0.llm.model());
-        let (job, interest, is_first) = {
-            let mut running = self.0.running.lock().unwrap_or_else(PoisonError::into_inner);
-            // Looked up under the lock: a job enters the cache before it leaves this table.
-            if let Some(text) = self.0.finished.get(&key) {
-                return Answer::Earlier(text);
-            }
-            let joined = running.get(&key).cloned().and_then(|job| {
-                let interest = job.interest.upgrade();
-                // Nobody waits and nobody will: that job is ending, another one takes its place.
-                (interest.is_some() || job.keeping.is_kept()).then_some((job, interest))
-            });
-            match joined {
-                Some((job, interest)) => (job, interest, false),
-                None if running.len() >= self.0.limits.max_queued => return Answer::Busy,
-                None => {
-                    let (job, interest) = match self.start(key.clone(), prompt, allowance) {
-                        Ok(started) => started,
-                        Err(answer) => return answer,
-                    };
-                    running.insert(key, job.clone());
-                    (job, Some(interest), true)
-                }
-            }
+    /// The summary that `prompt` asks for, or what stands in its way, by `deadline`, or at once
+    /// when `hurry` is cancelled. Only what has to be written anew comes out of the allowance.
+    pub async fn write(
+        &self,
+        prompt: Prompt,
+        deadline: Instant,
+        hurry: &CancellationToken,
+        allowance: &Allowance,
+    ) -> Reply {
+        let (seat, is_first) = match self.seat(prompt, allowance) {
+            Ok(seat) => seat,
+            Err(reply) => return reply,
         };
-        let mut receiver = job.outcome.clone();
-        let finished = timeout_at(deadline, receiver.wait_for(Option::is_some)).await;
-        let answer = match finished {
-            Ok(Ok(outcome)) => match &*outcome {
-                Some((outcome, cost)) => {
+        let mut landing = seat.landing.clone();
+        let answer = tokio::select! {
+            biased;
+            landed = timeout_at(deadline, landing.wait_for(Option::is_some)) => match landed {
+                Ok(Ok(landing)) => landing.as_ref().map_or(Answer::Pending, |(outcome, cost)| {
                     Answer::Now(outcome.clone(), if is_first { *cost } else { Cost::default() })
-                }
-                None => Answer::Pending,
+                }),
+                // The job ended without a word: the server stops.
+                Ok(Err(_)) => Answer::Interrupted,
+                Err(_) if seat.keep(&self.0.limits) => Answer::Pending,
+                Err(_) => Answer::Busy,
             },
-            Err(_) if job.keeping.keep(self.0.limits.max_in_background) => Answer::Pending,
-            // No room in the background, or the job ended without a word: the server stops.
-            Ok(Err(_)) | Err(_) => Answer::Busy,
+            () = hurry.cancelled() => Answer::Interrupted,
         };
-        drop(interest);
-        answer
+        Reply { answer, was_sent: seat.was_sent() }
+    }
+
+    /// Ends what is being written for this caller alone and waited for by none of their calls.
+    pub fn forget(&self, caller: &Caller) {
+        self.0.jobs.forget(caller);
+    }
+
+    /// Returns when nothing is written in the background any more that is now for this caller.
+    pub async fn until_written(&self, caller: &Caller) {
+        for mut landing in self.0.jobs.kept_for(caller) {
+            // An error is an end too: the job has left.
+            let _ = landing.wait_for(Option::is_some).await;
+        }
+    }
+
+    /// A seat at the job that `prompt` asks for, and whether it begins with it; or the reply, where
+    /// there is nothing to wait for.
+    fn seat(&self, prompt: Prompt, allowance: &Allowance) -> Result<(Seat, bool), Reply> {
+        let inner = &*self.0;
+        let key = prompt.key(inner.llm.model());
+        let mut table = inner.jobs.lock();
+        // Looked up under the lock: a job enters the cache before it leaves the table.
+        if let Some(answer) = inner.earlier(&key) {
+            return Err(Reply { answer, was_sent: true });
+        }
+        if let Some(seat) = inner.jobs.join(&mut table, &key, allowance.caller()) {
+            return Ok((seat, false));
+        }
+        if table.len() >= inner.limits.max_queued {
+            return Err(Answer::Busy.unsent());
+        }
+        self.start(&mut table, &key, prompt, allowance).map_err(Answer::unsent)?;
+        let seat = inner.jobs.join(&mut table, &key, allowance.caller());
+        seat.map(|seat| (seat, true)).ok_or(Answer::Busy.unsent())
     }
 
     /// Starts a job in one of the caller's places.
     fn start(
         &self,
-        key: String,
+        table: &mut Table,
+        key: &str,
         prompt: Prompt,
         allowance: &Allowance,
-    ) -> Result<(Job, Arc<Interest>), Answer> {
+    ) -> Result<(), Answer> {
         let Ok(queued) = Arc::clone(&allowance.queue).try_acquire_owned() else {
             return Err(Answer::Busy);
         };
-        let reservation = allowance.reserve(estimate(&prompt)).map_err(Answer::Spent)?;
-        let places = Arc::clone(&allowance.writing);
+        let tokens = self.0.estimate(&prompt, &prompt.user);
+        let reservation = allowance.reserve(tokens).map_err(Answer::Spent)?;
         let call = Call::within(self.0.limits.time).asked_by(allowance.caller().as_str());
-        let (sender, outcome) = watch::channel(None);
-        let in_all = Arc::clone(&self.0.in_background);
-        let keeping = Arc::new(Keeping { is_kept: AtomicBool::new(false), in_all });
+        let (sender, landing) = watch::channel(None);
         let abandoned = self.0.stop.child_token();
-        let interest =
-            Arc::new(Interest { keeping: Arc::clone(&keeping), abandoned: abandoned.clone() });
-        let interested = Arc::downgrade(&interest);
-        let job = Job { outcome: outcome.clone(), interest: interested, keeping };
-        let inner = Arc::clone(&self.0);
+        let begun = Begun { landing, call: call.clone(), abandoned: abandoned.clone() };
+        let number = table.begin(key, begun);
+        let (inner, allowance, key) = (Arc::clone(&self.0), allowance.clone(), key.to_owned());
         tokio::spawn(async move {
-            let outcome_of_work = tokio::select! {
+            let landing = tokio::select! {
                 biased;
                 () = abandoned.cancelled() => None,
-                done = inner.work(&prompt, &places, &call) => Some(done),
+                done = inner.work(&prompt, &allowance, reservation, &call) => Some(done),
             };
-            // What was abandoned may have been read by the LLM: it stays spent.
-            if let Some((_, cost)) = &outcome_of_work {
-                settle(reservation, cost);
+            if let Some((outcome, _)) = &landing {
+                inner.keep(&key, outcome);
             }
-            if let Some((Outcome::Written(text), _)) = &outcome_of_work {
-                inner.finished.put(&key, Arc::clone(text), text.len());
-            }
-            inner.leave(&key, &outcome);
+            inner.jobs.end(&key, number);
             drop(queued);
-            if outcome_of_work.is_some() {
+            if landing.is_some() {
                 // Without receivers nobody waits any more; the cache has it.
-                let _ = sender.send(outcome_of_work);
+                let _ = sender.send(landing);
             }
         });
-        Ok((job, interest))
-    }
-}
-
-/// Tokens that a summary may cost, from above: most languages have more bytes to a token.
-fn estimate(prompt: &Prompt) -> u64 {
-    let bytes = prompt.system.len().saturating_add(prompt.user.len());
-    u64::try_from(bytes / 3).unwrap_or(u64::MAX).saturating_add(prompt.max_tokens.into())
-}
-
-/// An LLM that does not say what it used is believed to have used what was set aside.
-fn settle(reservation: Reservation, cost: &Cost) {
-    match sum(cost.prompt_tokens, cost.completion_tokens) {
-        Some(used) if used > 0 || cost.llm_calls == 0 => reservation.settle(used),
-        // Some servers say 0 for "not counted".
-        Some(_) | None => {}
+        Ok(())
     }
 }
 
 impl Inner {
-    /// Takes the job off the table, unless another one has taken its place.
-    fn leave(&self, key: &str, outcome: &watch::Receiver<Option<(Outcome, Cost)>>) {
-        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        if running.get(key).is_some_and(|job| job.outcome.same_channel(outcome)) {
-            running.remove(key);
+    /// What is known already.
+    fn earlier(&self, key: &str) -> Option<Answer> {
+        match self.finished.get(key)? {
+            Finished::Written(text) => Some(Answer::Earlier(text)),
+            Finished::Unusable(reason, at) => (at..at + UNUSABLE_FOR)
+                .contains(&self.clock.now())
+                .then(|| Answer::Now(Outcome::Unusable(reason), Cost::default())),
         }
     }
 
+    fn keep(&self, key: &str, outcome: &Outcome) {
+        match outcome {
+            Outcome::Written(text) => {
+                self.finished.put(key, Finished::Written(Arc::clone(text)), text.len());
+            }
+            Outcome::Unusable(reason) => {
+                let finished = Finished::Unusable(reason, self.clock.now());
+                self.finished.put(key, finished, REASON_BYTES);
+            }
+            Outcome::Failed(..) => {}
+        }
+    }
+
+    /// Tokens that one request may cost, from above: no usual text has fewer than two bytes to a
+    /// token (measured: 3.6 characters in the middle, 2.3 at the fifth percentile).
+    fn estimate(&self, prompt: &Prompt, user: &str) -> u64 {
+        let bytes = prompt.system.len().saturating_add(user.len());
+        let written = self.llm.most_tokens(prompt.max_tokens);
+        u64::try_from(bytes / 2).unwrap_or(u64::MAX).saturating_add(written.into())
+    }
+
     /// Waits in the caller's own line first, so that the common one holds few of each caller.
-    async fn work(&self, prompt: &Prompt, own: &Semaphore, call: &Call) -> (Outcome, Cost) {
+    async fn work(
+        &self,
+        prompt: &Prompt,
+        allowance: &Allowance,
+        reservation: Reservation,
+        call: &Call,
+    ) -> (Outcome, Cost) {
         let mut cost = Cost::default();
-        let places = async { Some((own.acquire().await.ok()?, self.places.acquire().await.ok()?)) };
+        let places = async {
+            Some((allowance.writing.acquire().await.ok()?, self.places.acquire().await.ok()?))
+        };
         let Ok(Some(_places)) = timeout_at(call.deadline(), places).await else {
             let detail = "The LLM is asked too much at the moment.".to_owned();
             return (Outcome::Failed(FailureCode::LlmUnavailable, detail), cost);
         };
-        let outcome = match self.ask(prompt, &prompt.user, call, &mut cost).await {
+        let outcome = match self.ask(prompt, &prompt.user, reservation, call, &mut cost).await {
             Ok(Checked::Sound(text)) => Outcome::Written(text.into()),
             Ok(Checked::Unusable(reason)) => Outcome::Unusable(reason),
             Ok(Checked::Opinionated { text, claims }) => {
                 let again = complaint(prompt, &text, &claims);
-                let second = self.ask(prompt, &again, call, &mut cost).await;
+                let second = match allowance.reserve(self.estimate(prompt, &again)) {
+                    Ok(reserved) => self.ask(prompt, &again, reserved, call, &mut cost).await.ok(),
+                    // The day's tokens do not suffice for another request.
+                    Err(_) => None,
+                };
                 match second {
-                    Ok(Checked::Sound(repaired)) => Outcome::Written(repaired.into()),
-                    Ok(Checked::Opinionated { text, .. }) => trimmed(&text),
+                    Some(Checked::Sound(repaired)) => Outcome::Written(repaired.into()),
+                    Some(Checked::Opinionated { text, .. }) => trimmed(&text),
                     // The first draft without its claims is better than nothing.
-                    Ok(Checked::Unusable(_)) | Err(_) => trimmed(&text),
+                    Some(Checked::Unusable(_)) | None => trimmed(&text),
                 }
             }
             Err(failure) => Outcome::Failed(failure.code, failure.detail.clone()),
@@ -348,19 +357,31 @@ impl Inner {
         &self,
         prompt: &Prompt,
         user: &str,
+        mut reservation: Reservation,
         call: &Call,
         cost: &mut Cost,
     ) -> Result<Checked> {
-        cost.llm_calls += 1;
+        let before = call.requests();
+        reservation.begin();
         let answer = self.llm.complete(&prompt.system, user, prompt.max_tokens, call).await;
-        // What a call used that failed, nobody says.
-        let (read, written) = answer.as_ref().map_or((None, None), |completion| {
-            (completion.prompt_tokens, completion.completion_tokens)
-        });
+        let requests = call.requests().saturating_sub(before);
+        let (read, written) = match &answer {
+            Ok(completion) => (completion.prompt_tokens, completion.completion_tokens),
+            // An LLM that is known to be down is not asked.
+            Err(_) if requests == 0 => (Some(0), Some(0)),
+            // What a request used that failed, nobody says.
+            Err(_) => (None, None),
+        };
+        cost.llm_calls = cost.llm_calls.saturating_add(requests);
         cost.prompt_tokens = sum(cost.prompt_tokens, read);
         cost.completion_tokens = sum(cost.completion_tokens, written);
+        // An LLM that does not say what it used is believed to have used what was set aside; some
+        // say 0 for "not counted".
+        if let Some(used) = sum(read, written).filter(|used| *used > 0 || requests == 0) {
+            reservation.settle(used);
+        }
         let completion = answer?;
-        Ok(check(&completion.text, prompt))
+        Ok(check(&completion.text, completion.is_cut, prompt))
     }
 }
 

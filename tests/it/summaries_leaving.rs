@@ -144,6 +144,43 @@ async fn a39_nothing_is_served_without_the_account() {
     }
 }
 
+/// A call that ran out of time leaves texts that wait for their place. When the account goes, by
+/// whichever way, they are not sent to the LLM any more, and what was sent ends.
+#[tokio::test]
+async fn nothing_of_a_pending_call_is_sent_after_the_account_is_gone() {
+    for by_browser in [true, false] {
+        let crowd = Repository::new("octo", "crowd")
+            .pull_requests((1..=12).map(|number| {
+                PullRequest::new(number, &format!("The canary sings song {number}"))
+            }));
+        let server = Server::builder()
+            .world(World::builder().repositories(vec![crowd]))
+            .set("SUMMARY_DEADLINE_SECONDS", "5")
+            .start()
+            .await;
+        let browser = Browser::new();
+        let agent = connected(&server, &browser).await;
+        let gate = server.world.llm.hold(Match::any());
+        let wanted = json!({ "repository": "octo/crowd", "limit": 12 });
+        let first = agent.call("summarize_prs", wanted).await;
+        assert_eq!(first.data["pending"].as_array().unwrap().len(), 12, "{}", first.text);
+        assert_eq!(gate.waiting(), 8, "four have no place yet");
+        if by_browser {
+            let page = browser.get(server.url("/connected")).await;
+            browser.press(&page, "Disconnect").await;
+        } else {
+            agent.call("disconnect_github", json!({})).await;
+        }
+        empties(&gate, "disconnected").await;
+        gate.release();
+        // Whatever had been let in by now would have been heard of before this one is answered.
+        let other = Browser::new();
+        approve(&agent, &other, "octocat", json!({})).await;
+        let asked = server.world.llm.count(|_| true);
+        assert_eq!(asked, 8, "by browser: {by_browser}");
+    }
+}
+
 /// Another person's account behind the same session: nothing of the first one's is told.
 #[tokio::test]
 async fn a_new_account_sees_nothing_of_the_old_ones_answers() {

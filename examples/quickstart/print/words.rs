@@ -2,11 +2,11 @@
 
 use chrono::{DateTime, Utc};
 use pr_summarizer::domain::{
-    digest::{Discussion, Facts, OmissionReason, OmittedFile},
+    digest::{Discussion, Facts, Omission, OmissionReason, OmittedFile},
     pull_request::{CheckState, Checks, ReviewDecision},
 };
 
-/// Files left out that are named; the answer's data has them all.
+/// Files left out that are named; the answer's data has more of them.
 const NAMED_FILES: usize = 2;
 
 /// Breaks `text` between words so that no line is longer than `width` columns, each behind `indent`.
@@ -109,15 +109,17 @@ pub(super) fn checks(checks: &Checks) -> String {
 }
 
 /// The files left out, each kind with its reason.
-pub(super) fn left_out(files: &[OmittedFile]) -> String {
-    if files.is_empty() {
+pub(super) fn left_out(files: &[OmittedFile], omissions: &[Omission]) -> String {
+    let all: u64 = omissions.iter().map(|omission| omission.files).sum();
+    if all == 0 {
         return String::new();
     }
     let named = files.iter().take(NAMED_FILES);
     let mut named: Vec<_> =
         named.map(|file| format!("{} ({})", file.path, in_words(file.reason))).collect();
-    if files.len() > NAMED_FILES {
-        named.push(format!("{} more", files.len() - NAMED_FILES));
+    let shown = u64::try_from(named.len()).unwrap_or(u64::MAX);
+    if all > shown {
+        named.push(format!("{} more", all - shown));
     }
     format!(", not {}", named.join(", "))
 }
@@ -132,6 +134,8 @@ fn in_words(reason: OmissionReason) -> &'static str {
         OmissionReason::NoPatch => "no patch from GitHub",
         OmissionReason::RenamedOnly => "renamed only",
         OmissionReason::Submodule => "submodule",
+        OmissionReason::OverLimit => "beyond the server's limit",
+        OmissionReason::Unlisted => "not listed",
         OmissionReason::Budget => "no room left",
     }
 }

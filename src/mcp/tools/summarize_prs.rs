@@ -20,7 +20,7 @@ use crate::{
         Principal,
         linking::{OwnGitHub, Status},
     },
-    summarize::{Caller, MAX_PULL_REQUESTS, Request, render},
+    summarize::{Caller, MAX_PULL_REQUESTS, Request, Summarizer, render},
     upstream,
 };
 
@@ -70,8 +70,9 @@ pub(super) fn descriptor() -> Tool {
         title: "Summarize pull requests",
         text: "Summarizes the most-discussed open pull requests of a GitHub repository: for each \
                its stage (computed by rule), whose turn it is, review and CI facts, what was read, \
-               and 3-4 sentences on the change and the discussion. Takes up to 45 s; if `complete` \
-               is false, call again with the same arguments for the rest.",
+               and 3-4 sentences on the change and the discussion. Takes up to 45 s, or as long as \
+               the operator set; if `complete` is false, call again with the same arguments for the \
+               rest.",
         annotations: ToolAnnotations::with_title("Summarize pull requests")
             .read_only(true)
             .destructive(false)
@@ -147,20 +148,46 @@ async fn summarized(
         drop(reporter);
         digest
     };
+    let linking = parts.linking.clone();
+    let theirs = (principal.clone(), own.clone());
+    let mut lost = Box::pin(async move { linking.until_lost(&theirs.0, &theirs.1).await });
     let digest = tokio::select! {
         (digest, ()) = async { tokio::join!(work, forwarder.run()) } => digest,
-        lost = parts.linking.until_lost(principal, own) => match lost {
-            Ok(()) => return None,
+        lost = &mut lost => match lost {
+            Ok(()) => {
+                parts.summarizer.forget(&caller);
+                return None;
+            }
             Err(failure) => Err(failure),
         },
     };
     match parts.linking.holds(principal, own).await {
-        Ok(true) => Some(digest),
+        Ok(true) => {
+            if digest.as_ref().is_ok_and(|digest| !digest.complete) {
+                tokio::spawn(watch_over(parts.summarizer.clone(), caller, lost));
+            }
+            Some(digest)
+        }
         Ok(false) => {
             parts.summarizer.forget(&caller);
             None
         }
         Err(failure) => Some(Err(failure)),
+    }
+}
+
+/// What is still written when a call has its answer ends with the access it was read by, however
+/// that goes: a text that waits for its place is not sent to the LLM any more. Lasts as long as the
+/// writing does, which has its own bound.
+async fn watch_over(
+    summarizer: Summarizer,
+    caller: Caller,
+    lost: impl Future<Output = Result<()>> + Send,
+) {
+    tokio::select! {
+        // Whether it is lost is not known when the store fails: then it ends too.
+        _ = lost => summarizer.forget(&caller),
+        () = summarizer.until_written(&caller) => {}
     }
 }
 

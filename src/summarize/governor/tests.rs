@@ -80,8 +80,10 @@ async fn a_new_day_brings_new_tokens() {
     let first = allowance.reserve(900).unwrap();
     assert_eq!(allowance.reserve(101).unwrap_err(), midnight);
     first.settle(500);
-    // Not settled: it stays spent.
-    drop(allowance.reserve(400).unwrap());
+    // Nothing began with it: it is given back.
+    drop(allowance.reserve(500).unwrap());
+    // Begun and not settled: it stays spent.
+    allowance.reserve(400).unwrap().begin();
     assert_eq!(allowance.reserve(101).unwrap_err(), midnight);
     let late = allowance.reserve(100).unwrap();
     clock.advance(TimeDelta::hours(1));

@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     domain::{
-        digest::{Coverage, Usage},
+        digest::{Coverage, OmittedFile, Usage},
         text,
     },
     summarize::{
@@ -21,6 +21,7 @@ fn coverage() -> Coverage {
             path: "Cargo.lock".to_owned(),
             reason: OmissionReason::LockFile,
         }],
+        omissions: vec![Omission { reason: OmissionReason::LockFile, files: 1 }],
         comments: Some(9),
         comments_used: 5,
     }
@@ -74,14 +75,24 @@ fn nothing_open_is_an_answer() {
 
 #[test]
 fn the_text_is_compact() {
-    let tokens = |count: u64, chars: usize| {
-        let summary = text::prose(&"Adds a cache to the client. ".repeat(200), chars);
+    let made = |count: u64, words: &str, chars: usize| {
+        let summary = text::prose(&words.repeat(200), chars);
         let parts = (1..=count).map(|number| part(number, Some(&summary), SummaryStatus::Written));
-        render(&digest(parts.collect())).chars().count() * 10 / 35
+        render(&digest(parts.collect()))
     };
-    let (five, twenty) = (tokens(5, 1_000), tokens(20, 2_400));
-    assert!(five <= 4_000, "{five} tokens");
-    assert!(twenty < 20_000, "{twenty} tokens");
+    // From above: 3.5 characters of ASCII to a token, two of other alphabets, and a token for each
+    // character of a script that has thousands.
+    let tokens = |text: &str| {
+        let tenths = |c: char| [10_000, 2_858, 5_000, 10_000, 10_000][c.len_utf8()];
+        text.chars().map(tenths).sum::<usize>() / 10_000
+    };
+    for words in ["Adds a cache to the client. ", "Добавляет кэш. ", "キャッシュを追加します。"]
+    {
+        let (five, twenty) = (tokens(&made(5, words, 1_000)), tokens(&made(20, words, 2_400)));
+        println!("{words}: {five} tokens for five, {twenty} for twenty in full");
+        assert!(five <= 5_000 && (five <= 4_000 || !words.is_ascii()), "{words}: {five} tokens");
+        assert!(twenty < 20_000, "{words}: {twenty} tokens");
+    }
 }
 
 #[test]

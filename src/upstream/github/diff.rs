@@ -7,10 +7,12 @@
 use crate::domain::pull_request::{ChangeType, Diff, FileDiff};
 
 /// Reads a whole diff. `is_cut` says that the text ends before the diff does.
-pub(super) fn parse(text: &str, is_cut: bool) -> Diff {
+pub fn parse(text: &str, is_cut: bool) -> Diff {
     let mut diff = Diff { is_truncated: is_cut, ..Diff::default() };
     let mut current: Option<Section> = None;
     let mut offset = 0;
+    // The cut fell where the next file begins: the one before it is whole.
+    let mut is_between = false;
     for line in text.split_inclusive('\n') {
         let (start, end) = (offset, offset + line.len());
         offset = end;
@@ -18,6 +20,7 @@ pub(super) fn parse(text: &str, is_cut: bool) -> Diff {
         let is_half = is_cut && !line.ends_with('\n');
         let in_hunk = current.as_ref().is_some_and(|section| section.patch.is_some());
         if is_half && (!in_hunk || line.starts_with("diff ")) {
+            is_between = line.starts_with("diff ");
             break;
         }
         // Inside a hunk every line has a mark before its text, so this always begins a file.
@@ -28,7 +31,9 @@ pub(super) fn parse(text: &str, is_cut: bool) -> Diff {
             section.line(line, start, end);
         }
     }
-    diff.files.extend(current.map(|section| section.finish(text)));
+    diff.files.extend(
+        current.map(|section| FileDiff { is_cut: is_cut && !is_between, ..section.finish(text) }),
+    );
     diff
 }
 
@@ -122,6 +127,7 @@ impl<'a> Section<'a> {
             // As in the REST API: without the last newline.
             patch: patch.map(|patch| patch.strip_suffix('\n').unwrap_or(patch).to_owned()),
             is_binary: self.is_binary,
+            is_cut: false,
         }
     }
 }
@@ -269,9 +275,15 @@ mod tests {
         assert!(diff.is_truncated);
         let paths: Vec<_> = diff.files.iter().map(|file| file.path.as_str()).collect();
         assert_eq!(paths, ["a", "c"]);
+        let are_cut = |text| -> Vec<bool> {
+            parse(text, true).files.iter().map(|file| file.is_cut).collect()
+        };
+        assert_eq!(are_cut(text), [false, true]);
+        assert_eq!(are_cut("diff --git a/a b/a\n@@ -1 +1 @@\n-a\n+b"), [true]);
         let half_a_name =
             parse("diff --git a/a b/a\n--- a/a\n+++ b/a\n@@ -1 +1 @@\n-a\ndiff --git a/c", true);
         assert_eq!(half_a_name.files.len(), 1);
+        assert!(!half_a_name.files[0].is_cut);
         assert_eq!(parse("", false), Diff::default());
         assert_eq!(parse("<html>not a diff</html>", false).files, []);
     }

@@ -160,6 +160,7 @@ pub(super) fn file(file: File) -> FileDiff {
         // Left out for binary and for large files alike: which it was, GitHub does not say.
         patch: file.patch,
         is_binary: false,
+        is_cut: false,
     }
 }
 
@@ -176,8 +177,8 @@ impl Files {
         for mut file in page {
             let bytes = file.patch.as_ref().map_or(0, String::len);
             self.patch_bytes = self.patch_bytes.saturating_add(bytes);
-            if self.patch_bytes > MAX_PATCH_BYTES {
-                file.patch = None;
+            if self.patch_bytes > MAX_PATCH_BYTES && file.patch.take().is_some() {
+                file.is_cut = true;
             }
             self.files.push(file);
         }
