@@ -21,6 +21,10 @@ lint:
     .ci/run fmt
     .ci/run lint
 
+# How good the LLM of OPENAI_API_KEY or OPENAI_BASE_URL writes, with the server's prompt and check
+evaluate *arguments:
+    cargo run --example evaluate -- {{ arguments }}
+
 # Real MCP clients against the real server (installs them)
 clients:
     .ci/run clients

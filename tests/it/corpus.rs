@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeSet, path::PathBuf};
 
-use pr_summarizer::domain::pull_request::{ChangeType, Diff, FileDiff};
+use pr_summarizer::{domain::pull_request::Diff, upstream::github::diff};
 
 /// One squash-merged pull request.
 pub(crate) struct Sample {
@@ -52,7 +52,7 @@ impl Sample {
     ) -> Self {
         let mut named = identifiers(&format!("{title}\n{body}"));
         named.retain(|word| raw.contains(word));
-        Self { repository, number, title, body, diff: parse(&raw), raw, named }
+        Self { repository, number, title, body, diff: diff::parse(&raw, false), raw, named }
     }
 }
 
@@ -104,39 +104,4 @@ fn identifiers(text: &str) -> BTreeSet<String> {
         }
     }
     found
-}
-
-/// Enough of the unified diff format for the corpus.
-fn parse(raw: &str) -> Diff {
-    let files = raw.split("\ndiff --git ").map(|part| {
-        let part = part.strip_prefix("diff --git ").unwrap_or(part);
-        let (head, hunks) = match part.split_once("\n@@") {
-            Some((head, hunks)) => (head, Some(format!("@@{hunks}"))),
-            None => (part, None),
-        };
-        let header = |name: &str| {
-            head.lines().find_map(|line| line.strip_prefix(name)).map(ToOwned::to_owned)
-        };
-        let first = head.lines().next().unwrap_or_default();
-        let path = first.rsplit(" b/").next().unwrap_or_default().to_owned();
-        let count = |sign: char| {
-            hunks.iter().flat_map(|p| p.lines()).filter(|l| l.starts_with(sign)).count() as u64
-        };
-        let previous_path = header("rename from ");
-        FileDiff {
-            change: match () {
-                () if head.contains("\nnew file") => ChangeType::Added,
-                () if head.contains("\ndeleted file") => ChangeType::Deleted,
-                () if previous_path.is_some() => ChangeType::Renamed,
-                () => ChangeType::Modified,
-            },
-            previous_path,
-            additions: count('+'),
-            deletions: count('-'),
-            is_binary: head.contains("\nBinary files") || head.contains("\nGIT binary"),
-            path,
-            patch: hunks,
-        }
-    });
-    Diff { files: files.collect(), ..Diff::default() }
 }

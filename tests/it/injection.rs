@@ -22,7 +22,7 @@ use self::{
     payloads::Payload,
 };
 use crate::{
-    fakes::{Behaviour, Browser, FileChange, PullRequest, Repository, World, story},
+    fakes::{Behaviour, Browser, FileChange, ProxyMode, PullRequest, Repository, World, story},
     support::{Agent, Answer, Server},
 };
 
@@ -97,9 +97,10 @@ async fn connected(server: &Server) -> Agent {
     agent
 }
 
-async fn server_with(pull_requests: Vec<PullRequest>) -> Server {
+async fn server_with(pull_requests: Vec<PullRequest>, proxy: ProxyMode) -> Server {
     let repository = Repository::new(OWNER, NAME).pull_requests(pull_requests);
-    let world = World::builder().people(story::people()).repositories(vec![repository]);
+    let world =
+        World::builder().people(story::people()).repositories(vec![repository]).proxy(proxy);
     Server::builder().world(world).start().await
 }
 
@@ -205,8 +206,8 @@ const SAYS_PAYLOAD: &str = "English";
 const SAYS_PROMPT: &str = "German";
 
 impl Baseline {
-    async fn take() -> Self {
-        let server = server_with(NEIGHBOURS.map(neighbour).to_vec()).await;
+    async fn take(proxy: ProxyMode) -> Self {
+        let server = server_with(NEIGHBOURS.map(neighbour).to_vec(), proxy).await;
         let agent = connected(&server).await;
         let mut digests = BTreeMap::new();
         for language in [SAYS_PAYLOAD, SAYS_PROMPT] {
@@ -252,11 +253,24 @@ fn obey(server: &Server, batch: &BTreeMap<u64, Payload>) {
 
 #[tokio::test]
 async fn no_payload_reaches_a_reader_and_no_neighbour_changes() {
-    let started = Instant::now();
     let payloads = payloads::all();
     assert!(payloads.len() >= 500, "{}", payloads.len());
-    let baseline = Baseline::take().await;
-    let server = server_with(Vec::new()).await;
+    attack(payloads, ProxyMode::Enabled, "none").await;
+}
+
+/// The other way to GitHub's texts, with a tenth of the payloads: each needs seven requests.
+#[tokio::test]
+async fn no_payload_passes_by_the_tools_either() {
+    let payloads = payloads::all().into_iter().step_by(10).collect();
+    attack(payloads, ProxyMode::Disabled, "unknown").await;
+}
+
+/// Has each payload in every field, said by an LLM that obeys; `decision` is what review is said to
+/// have decided where nothing is required.
+async fn attack(payloads: Vec<Payload>, proxy: ProxyMode, decision: &str) {
+    let started = Instant::now();
+    let baseline = Baseline::take(proxy).await;
+    let server = server_with(Vec::new(), proxy).await;
     let mut agent = connected(&server).await;
     let (mut batches, mut calls, mut found) = (0, 0, Vec::new());
     let (mut next_number, mut written) = (FIRST, 0);
@@ -288,7 +302,7 @@ async fn no_payload_reaches_a_reader_and_no_neighbour_changes() {
                     NEIGHBOURS.map(Value::from).contains(&one["number"]) || {
                         one["facts"]["checks"]["state"] == "none"
                             && one["stage"] != "ready"
-                            && one["facts"]["review_decision"] == "none"
+                            && one["facts"]["review_decision"] == decision
                     }
                 );
                 written += usize::from(one["summary_status"] == "written");

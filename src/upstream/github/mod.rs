@@ -4,7 +4,7 @@
 
 mod access;
 mod conversation;
-mod diff;
+pub mod diff;
 mod facts;
 mod files;
 mod graphql;
