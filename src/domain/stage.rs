@@ -407,7 +407,7 @@ fn notes(pull_request: &PullRequest, verdicts: &Verdicts, stage: Stage) -> Vec<S
         match (waiting.is_empty(), pull_request.has_unnamed_requests) {
             (true, false) => {}
             (true, true) => {
-                notes.push("Waiting for somebody whom GitHub does not name.".to_owned())
+                notes.push("Waiting for somebody whom GitHub does not name.".to_owned());
             }
             (false, false) => notes.push(format!("Waiting for {}.", listed(&waiting))),
             (false, true) => notes.push(format!(

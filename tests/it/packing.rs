@@ -13,7 +13,7 @@ use crate::corpus;
 fn packing_shows_what_the_head_does_not() {
     let (mut raw, mut body) = (String::new(), String::new());
     let mut file = |path: &str, lines: &[String]| {
-        let added = lines.iter().map(|line| format!("+{line}\n")).collect::<String>();
+        let added: String = lines.iter().flat_map(|line| ["+", line, "\n"]).collect();
         let _ = write!(
             raw,
             "diff --git a/{path} b/{path}\n--- a/{path}\n+++ b/{path}\n@@ -0,0 +1,{} @@\n{added}",

@@ -159,7 +159,7 @@ async fn the_thirty_first_call_of_a_minute_is_told_to_wait() {
 
 #[tokio::test]
 async fn the_days_tokens_are_counted_for_each_caller() {
-    let builder = Server::builder().world(world()).set("LLM_DAILY_TOKENS", "1000");
+    let builder = Server::builder().world(world()).set("LLM_DAILY_TOKENS", "1300");
     let server = builder.start().await;
     let (agent, other) =
         (connected(&server, "octocat").await, connected(&server, "mira-holm").await);

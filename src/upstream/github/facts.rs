@@ -228,7 +228,7 @@ pub(super) fn read(value: &Value, path: &[&str], gaps: &Gaps, with_checks: bool)
     let reviews = node.reviews.as_ref().and_then(|reviews| reviews.total_count);
     let spoke_at = [node.comments, node.reviews].map(last_human);
     let last_human_activity = match spoke_at {
-        [Some(commented), Some(reviewed)] => {
+        [Ok(commented), Ok(reviewed)] => {
             [commented, reviewed, pushed_at, Some(node.created_at)].into_iter().flatten().max()
         }
         // Nobody is called idle for a gap.
@@ -298,19 +298,22 @@ fn is_base_merge(commit: &Commit) -> bool {
     })
 }
 
-/// When a human was last active, at the latest; the outer `None`: it may have been at any time.
-fn last_human(told: Option<Connection<Activity>>) -> Option<Option<DateTime<Utc>>> {
-    let told = told.filter(Connection::has_no_hole)?;
+/// It may have been at any time.
+struct Untold;
+
+/// When a human was last active, at the latest; `None`: never.
+fn last_human(told: Option<Connection<Activity>>) -> Result<Option<DateTime<Utc>>, Untold> {
+    let told = told.filter(Connection::has_no_hole).ok_or(Untold)?;
     let is_whole = told.is_whole();
     let all: Vec<Activity> = told.into_nodes().collect();
     let human = |activity: &&Activity| !activity.author.as_ref().is_some_and(Actor::is_bot);
     let last = all.iter().filter(human).filter_map(|activity| activity.at).max();
     if last.is_some() || is_whole {
-        return Some(last);
+        return Ok(last);
     }
     // Only bots on a full page: what it does not hold is older than what it holds.
-    let oldest = all.iter().map(|activity| activity.at).collect::<Option<Vec<_>>>()?;
-    oldest.into_iter().min().map(Some)
+    let moments: Option<Vec<_>> = all.iter().map(|activity| activity.at).collect();
+    moments.unwrap_or_default().into_iter().min().map(Some).ok_or(Untold)
 }
 
 /// Unresolved threads.

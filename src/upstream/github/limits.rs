@@ -29,12 +29,9 @@ impl RateLimit {
 
     /// Of two, what is true now: answers overtake each other, and within one hour it only falls.
     fn later(self, other: Self) -> Self {
-        match self.reset_at.cmp(&other.reset_at) {
-            std::cmp::Ordering::Less => other,
-            std::cmp::Ordering::Greater => self,
-            std::cmp::Ordering::Equal if other.remaining < self.remaining => other,
-            std::cmp::Ordering::Equal => self,
-        }
+        let is_overtaken = self.reset_at < other.reset_at
+            || self.reset_at == other.reset_at && other.remaining < self.remaining;
+        if is_overtaken { other } else { self }
     }
 }
 

@@ -319,7 +319,8 @@ impl GitHub {
         numbers: &[u64],
         call: &Call,
     ) -> Result<Conversations> {
-        let asked = numbers.to_vec().into_iter().map(|number| async move {
+        let own: Vec<u64> = numbers.to_owned();
+        let asked = own.into_iter().map(|number| async move {
             let alone = [number];
             let reply = self.ask_conversations(repository, &alone, (15, 20, 10), call).await;
             reply.map(|reply| read_conversations(&reply, &alone))

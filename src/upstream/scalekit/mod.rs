@@ -10,14 +10,12 @@ mod tools;
 mod wire;
 
 use std::{
-    collections::BTreeMap,
     fmt,
     sync::{Arc, Mutex, PoisonError},
 };
 
 use reqwest::{Method, RequestBuilder, StatusCode, Url};
 use secrecy::ExposeSecret as _;
-use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
 pub use self::{
@@ -310,7 +308,7 @@ impl Rpc {
 
 /// Scalekit's errors are JSON objects; the page of whatever else stands at its address is none.
 fn is_object(answer: &Answer) -> bool {
-    serde_json::from_slice::<BTreeMap<String, IgnoredAny>>(&answer.body).is_ok()
+    serde_json::from_slice::<Value>(&answer.body).is_ok_and(|body| body.is_object())
 }
 
 /// Appends `path` to the base address; its segments are percent-encoded where needed.

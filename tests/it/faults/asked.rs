@@ -402,9 +402,9 @@ impl Clients {
                 assert_eq!(list.pull_requests.len(), 1);
                 whole(list.warnings.is_empty())
             }
-            Asked::Talk => {
-                whole(github.conversations(&name, &[NUMBER], call).await?.contains_key(&NUMBER))
-            }
+            Asked::Talk => whole(
+                github.conversations(&name, &[NUMBER], call).await?.told.contains_key(&NUMBER),
+            ),
             Asked::Diff | Asked::Files | Asked::OwnDiff => {
                 let diff = github.diff(&name, NUMBER, call).await?;
                 whole(!diff.files.is_empty() && !diff.is_truncated)
