@@ -20,7 +20,7 @@ use crate::{
     },
     mcp::{self, Entrance, McpParts, McpServer, McpSettings, RunningCalls},
     oauth::{
-        self, AuthorizationServer, ClientDocuments, Clients, Codes, Endpoints, Grants,
+        self, AuthorizationServer, ClientDocuments, ClientKeys, Clients, Codes, Endpoints, Grants,
         RedirectPolicy, document::KNOWN_ORIGINS, redirect::KNOWN_HOSTS,
     },
     store::{Seal, Store},
@@ -124,7 +124,7 @@ impl App {
             clock.clone(),
             entropy.clone(),
         );
-        let authorization = authorization(&settings, &store, &keyring, &clock, &entropy)?;
+        let authorization = authorization(&settings, &store, &keyring, &clock, &entropy).await?;
         let llm = written_by(&settings, entropy.clone())?;
         let ending = Ending::default();
         let summarizer = Summarizer::new(summaries(&settings), llm, clock.clone(), ending.clone());
@@ -297,7 +297,7 @@ fn accounts(access: &Access, transport: &Transport, clock: &Arc<dyn Clock>) -> A
 }
 
 /// The embedded authorization server of `oauth` mode: what it ships with and what the operator adds.
-fn authorization(
+async fn authorization(
     settings: &Settings,
     store: &Store,
     keyring: &Keyring,
@@ -323,7 +323,8 @@ fn authorization(
         documents,
         clock.clone(),
         entropy.clone(),
-    );
+    )
+    .remembering(ClientKeys::kept(store, keyring).await?);
     let grants = Grants::new(store.clone(), clock.clone(), entropy.clone());
     let codes = Codes::new(store.clone(), grants.clone(), clock.clone(), entropy.clone());
     Ok(Some(AuthorizationServer::new(endpoints, clients, codes, grants)))

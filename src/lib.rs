@@ -62,7 +62,8 @@
 //! | `oauth-grant` | digests of tokens, client, GitHub's number | 30 days idle, 90 days | revoking, everything |
 //! | `oauth-person` | which grants a principal has, GitHub's number | 30 days after the last grant | 30 days later |
 //! | `oauth-code` | digest of a code, client, GitHub's number | 60 seconds; once used a day | its end of time |
-//! | `seal` | nothing: under which key the store is sealed | for ever | removing the store |
+//! | `client-keys` | keys that verify a registered client, 64 at most | for ever | removing the store |
+//! | `seal` | names of the keys that the store is and was sealed with | for ever | removing the store |
 //!
 //! # What is absent on purpose
 //!

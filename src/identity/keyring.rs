@@ -60,10 +60,8 @@ impl Keyring {
 
     /// Whether `tag` was made over these parts by any of the secrets; in constant time.
     pub fn verify(&self, purpose: Purpose, parts: &[&[u8]], presented: &str) -> bool {
-        self.roots().fold(false, |known, root| {
-            let expected = tag(&derive(root, purpose), parts);
-            known | bool::from(expected.as_bytes().ct_eq(presented.as_bytes()))
-        })
+        self.roots()
+            .fold(false, |known, root| known | is_tag_of(&derive(root, purpose), parts, presented))
     }
 
     /// The derived keys with an identifier each, the signing one first.
@@ -81,6 +79,11 @@ impl Keyring {
     fn roots(&self) -> impl Iterator<Item = &Secret> {
         std::iter::once(&self.first).chain(&self.retired)
     }
+}
+
+/// Whether `presented` was made over these parts with a derived key; in constant time.
+pub fn is_tag_of(key: &[u8; 32], parts: &[&[u8]], presented: &str) -> bool {
+    tag(key, parts).as_bytes().ct_eq(presented.as_bytes()).into()
 }
 
 fn derive(root: &Secret, purpose: Purpose) -> [u8; 32] {

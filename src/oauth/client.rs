@@ -4,16 +4,19 @@
 //! registered, with a signature, so that ten million registrations cost no memory. A client may
 //! also name itself by the address of a document ([`ClientDocuments`]).
 //!
-//! The signature outlives a rotation of `SESSION_SECRET` as long as the retired secret stays in the
-//! list (`new,old`): it verifies, it no longer signs. Refresh tokens live 90 days, so a secret that
-//! is kept that long after its retirement costs nobody anything. A `client_id` that no longer opens
-//! is `invalid_client`, upon which SDKs register anew.
+//! The signature outlives a rotation of `SESSION_SECRET`, and the retired secret itself
+//! ([`ClientKeys`]). A `client_id` that does not open is `invalid_client`, upon which SDKs register
+//! anew.
+
+mod keys;
 
 use std::{fmt, sync::Arc};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+
+pub use keys::ClientKeys;
 
 use super::{
     document::ClientDocuments,
@@ -150,6 +153,7 @@ impl RequestedMetadata {
 #[derive(Debug, Clone)]
 pub struct Clients {
     keys: Keyring,
+    kept_keys: ClientKeys,
     issuer: Arc<str>,
     policy: RedirectPolicy,
     documents: ClientDocuments,
@@ -168,7 +172,15 @@ impl Clients {
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Self {
-        Self { keys, issuer: issuer.into(), policy, documents, clock, entropy }
+        let kept_keys = ClientKeys::default();
+        Self { keys, kept_keys, issuer: issuer.into(), policy, documents, clock, entropy }
+    }
+
+    /// The same, who know also what was signed with keys that were kept.
+    #[must_use]
+    pub fn remembering(mut self, kept_keys: ClientKeys) -> Self {
+        self.kept_keys = kept_keys;
+        self
     }
 
     /// Which redirect URIs are allowed.
@@ -249,7 +261,9 @@ impl Clients {
         let (claims, tag) = id.strip_prefix(PREFIX)?.split_once('.')?;
         let claims = URL_SAFE_NO_PAD.decode(claims).ok()?;
         let signed = [self.issuer.as_bytes(), &claims];
-        if !self.keys.verify(Purpose::ClientId, &signed, tag) {
+        let is_known = self.keys.verify(Purpose::ClientId, &signed, tag)
+            || self.kept_keys.verify(&signed, tag);
+        if !is_known {
             return None;
         }
         let Claims { name, redirects, .. } = serde_json::from_slice(&claims).ok()?;

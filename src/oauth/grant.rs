@@ -309,7 +309,11 @@ impl Grants {
             .await?;
         match outcome.unwrap_or(Refreshed::Refused) {
             Refreshed::Rotated { scope, expires_at } => {
-                self.keep_person(&id, expires_at).await?;
+                if !self.keep_person(&id, expires_at).await? {
+                    // Its list was lost with a dropped secret.
+                    self.end(&id).await?;
+                    return Err(invalid_grant());
+                }
                 Ok(TokenAnswer { access_token: access, refresh_token: Some(next), scope })
             }
             Refreshed::Graced { scope } => {

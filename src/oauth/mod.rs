@@ -39,7 +39,7 @@ pub mod token;
 
 pub use crate::identity::Person;
 pub use authorize::{Asker, AuthorizationRequest, Refusal};
-pub use client::{Client, ClientId, Clients};
+pub use client::{Client, ClientId, ClientKeys, Clients};
 pub use code::Codes;
 pub use document::ClientDocuments;
 pub use error::{ErrorCode, OAuthError};

@@ -111,12 +111,19 @@ impl Store {
     }
 
     /// The record under `key`, unless it has expired. One that is sealed under an older key, or not
-    /// at all, is written anew on this occasion.
+    /// at all, is written anew on this occasion; one under a key that was dropped counts as absent.
     pub async fn get<R: Record>(&self, key: &str) -> Result<Option<Versioned<R>>> {
         loop {
             let Some(row) = self.backend.get(R::KIND, key, self.now()).await? else {
                 return Ok(None);
             };
+            if self.is_lost(&row) {
+                tracing::warn!(
+                    kind = R::KIND,
+                    "a record is sealed under a SESSION_SECRET that was dropped; it counts as absent"
+                );
+                return Ok(None);
+            }
             let (record, is_fresh) = self.open(key, &row)?;
             if is_fresh {
                 return Ok(Some(record));
@@ -135,7 +142,16 @@ impl Store {
         value: &R,
         expires_at: Timestamp,
     ) -> Result<bool> {
-        self.put(key, value, expires_at, Condition::Absent).await
+        if self.put(key, value, expires_at, Condition::Absent).await? {
+            return Ok(true);
+        }
+        // What can never be read again must not stand in the way.
+        match self.backend.get(R::KIND, key, self.now()).await? {
+            Some(row) if self.is_lost(&row) => {
+                self.put(key, value, expires_at, Condition::Unchanged(row.version)).await
+            }
+            _ => Ok(false),
+        }
     }
 
     /// Overwrites the record if it is still in the state `version`. False: it was changed, removed,
@@ -287,6 +303,11 @@ impl Store {
         };
         let expires_at = expires_at.timestamp_millis();
         self.backend.put(R::KIND, key, value, expires_at, condition, self.now()).await
+    }
+
+    /// Whether a row is sealed under a secret that was dropped.
+    fn is_lost(&self, row: &Row) -> bool {
+        self.seal.as_ref().is_some_and(|seal| seal.is_lost(&row.value))
     }
 
     /// What a row holds, and whether it is sealed as it would be now.

@@ -28,12 +28,16 @@ const MARK: &str = "sealed1:";
 const NONCE: usize = 24;
 
 /// Seals with its first key and opens with all.
+#[derive(Clone)]
 pub struct Seal {
     keys: Vec<Key>,
+    /// The identifiers of keys that the store was sealed with in former times.
+    dropped: Vec<String>,
     entropy: Arc<dyn Entropy>,
     reads_plain: bool,
 }
 
+#[derive(Clone)]
 struct Key {
     id: String,
     cipher: XChaCha20Poly1305,
@@ -57,7 +61,7 @@ impl Seal {
             .into_iter()
             .map(|(id, key)| Key { id, cipher: XChaCha20Poly1305::new(&key.into()) })
             .collect();
-        Self { keys, entropy, reads_plain: false }
+        Self { keys, dropped: Vec::new(), entropy, reads_plain: false }
     }
 
     /// Opens also what was never sealed: files of versions that did not seal yet.
@@ -65,6 +69,22 @@ impl Seal {
     pub fn reading_plain(mut self) -> Self {
         self.reads_plain = true;
         self
+    }
+
+    /// The identifiers of its keys, the one that closes first.
+    pub(super) fn key_ids(&self) -> impl DoubleEndedIterator<Item = &str> {
+        self.keys.iter().map(|key| key.id.as_str())
+    }
+
+    /// Whether a value is sealed under a key that there was before. Reads no more than its name.
+    pub(super) fn is_lost(&self, value: &str) -> bool {
+        let id = value.strip_prefix(MARK).and_then(|sealed| sealed.split_once(':'));
+        id.is_some_and(|(id, _)| self.dropped.iter().any(|dropped| dropped == id))
+    }
+
+    /// Tells which keys there were before.
+    pub(super) fn note_dropped(&mut self, ids: impl IntoIterator<Item = String>) {
+        self.dropped.extend(ids);
     }
 
     /// The sealed value.

@@ -3,6 +3,11 @@
 //! One small record says under which key a store was sealed last. A start with a secret that does
 //! not open it is refused: every person's record would be unreadable, and what is sealed under two
 //! secrets that do not know each other can never be read whole again.
+//!
+//! It also names the keys there were before. What is still sealed under one of those, because nobody
+//! read it before its secret was dropped, counts as absent: its person begins anew. What is sealed
+//! under a key that was never heard of is another matter, an instance that was given a newer secret
+//! alone, and stays an error.
 
 use std::sync::Arc;
 
@@ -17,8 +22,12 @@ use crate::domain::{
 /// There is one.
 const KEY: &str = "check";
 
-#[derive(Debug, Serialize, Deserialize)]
-struct SealCheck {}
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct SealCheck {
+    /// The identifiers of all keys that ever were, the first one first.
+    #[serde(default)]
+    keys: Vec<String>,
+}
 
 impl Record for SealCheck {
     const KIND: &'static str = "seal";
@@ -30,8 +39,9 @@ impl Store {
     /// # Errors
     /// `internal`, with a sentence for the operator, when it was sealed under another secret; what
     /// the store itself may answer.
-    pub async fn sealed(mut self, seal: Seal) -> Result<Self> {
-        self.seal = Some(Arc::new(seal));
+    pub async fn sealed(mut self, mut seal: Seal) -> Result<Self> {
+        let own: Vec<String> = seal.key_ids().rev().map(str::to_owned).collect();
+        self.seal = Some(Arc::new(seal.clone()));
         if let Some(row) = self.backend.get(SealCheck::KIND, KEY, self.now()).await?
             && let Some(seal) = &self.seal
             && seal.open(SealCheck::KIND, KEY, &row.value) == Err(Shut::UnknownKey)
@@ -44,10 +54,27 @@ impl Store {
                  GitHub once more.",
             ));
         }
-        // Of two instances that start together one writes it and both read it; reading brings it
-        // under the first key.
-        self.insert(KEY, &SealCheck {}, Timestamp::MAX_UTC).await?;
-        self.get::<SealCheck>(KEY).await?;
+        let keys = self.note_keys(&own).await?;
+        seal.note_dropped(keys.into_iter().filter(|key| !own.contains(key)));
+        self.seal = Some(Arc::new(seal));
         Ok(self)
+    }
+
+    /// Adds these keys to those that ever were, and brings the record under the first of them.
+    async fn note_keys(&self, own: &[String]) -> Result<Vec<String>> {
+        loop {
+            // Of two instances that start together one writes it and both read it.
+            self.insert(KEY, &SealCheck::default(), Timestamp::MAX_UTC).await?;
+            let Some(mut found) = self.get::<SealCheck>(KEY).await? else { continue };
+            let keys = &mut found.value.keys;
+            let known = keys.len();
+            let new = own.iter().filter(|key| !keys.contains(key)).cloned().collect::<Vec<_>>();
+            keys.extend(new);
+            if keys.len() == known
+                || self.replace(KEY, found.version, &found.value, Timestamp::MAX_UTC).await?
+            {
+                return Ok(found.value.keys);
+            }
+        }
     }
 }

@@ -8,6 +8,7 @@ use super::*;
 use crate::{
     domain::{ManualClock, Secret, SystemEntropy},
     oauth::redirect::KNOWN_HOSTS,
+    store::Store,
 };
 
 fn keyring(secrets: &[&str]) -> Keyring {
@@ -138,15 +139,35 @@ async fn a_name_is_filtered_and_the_identifier_stays_short() {
     assert_eq!(kept.len(), MAX_KEPT_BYTES / 420);
 }
 
-#[test]
-fn a_rotated_secret_keeps_its_clients_until_it_is_dropped() {
+#[tokio::test]
+async fn a_registration_outlives_the_secret_that_signed_it() {
     const OLD: &str = "the old secret of at least 32 bytes";
     const NEW: &str = "the new secret of at least 32 bytes";
+    const OTHER: &str = "a secret that was never given here";
     let base = "https://prs.example";
-    let id = registered(&clients_with(keyring(&[OLD]), base));
+    let store = Store::memory(Arc::new(ManualClock::new(DateTime::UNIX_EPOCH)));
+    let started = async |secrets: &[&str]| {
+        let keys = keyring(secrets);
+        let kept = ClientKeys::kept(&store, &keys).await.unwrap();
+        assert!(!format!("{kept:?}").contains(','), "{kept:?}");
+        clients_with(keys, base).remembering(kept)
+    };
+    let id = registered(&started(&[OLD]).await);
     assert!(clients_with(keyring(&[NEW, OLD]), base).recognize(&id).is_ok());
-    let dropped = clients_with(keyring(&[NEW]), base).recognize(&id).unwrap_err();
-    assert_eq!(dropped.code, ErrorCode::InvalidClient);
+    assert!(started(&[NEW]).await.recognize(&id).is_ok());
+    // Not without the record, not of a secret that the record does not know, not elsewhere.
+    let forgotten = clients_with(keyring(&[NEW]), base).recognize(&id).unwrap_err();
+    assert_eq!(forgotten.code, ErrorCode::InvalidClient);
+    let foreign = registered(&clients_with(keyring(&[OTHER]), base));
+    let elsewhere = registered(&clients_with(keyring(&[OLD]), "https://other.example"));
+    for id in [foreign, elsewhere] {
+        assert!(started(&[NEW]).await.recognize(&id).is_err());
+    }
+    // However often it is rotated, the record stays small.
+    for rotation in 0..100 {
+        started(&[format!("secret {rotation} of at least 32 bytes").as_str()]).await;
+    }
+    assert!(started(&[NEW]).await.recognize(&id).is_err());
 }
 
 #[test]

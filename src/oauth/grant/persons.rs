@@ -154,15 +154,19 @@ impl Grants {
         Ok(())
     }
 
-    /// A person whose grant was prolonged is kept that much longer.
+    /// A person whose grant was prolonged is kept that much longer. False: there is no such person
+    /// any more, whose page could revoke it.
     pub(super) async fn keep_person(
         &self,
         id: &GrantId,
         grant_expires_at: Timestamp,
-    ) -> Fallible<()> {
-        let Some(grant) = self.store.get::<GrantRecord>(id.as_str()).await? else { return Ok(()) };
+    ) -> Fallible<bool> {
+        let Some(grant) = self.store.get::<GrantRecord>(id.as_str()).await? else {
+            return Ok(true);
+        };
         let until = grant_expires_at + KEEP_PERSON;
-        self.store
+        let kept = self
+            .store
             .update(
                 &grant.value.terms.person.principal.digest(),
                 |person: &mut Versioned<PersonGrants>| {
@@ -174,7 +178,7 @@ impl Grants {
                 },
             )
             .await?;
-        Ok(())
+        Ok(kept.is_some())
     }
 
     /// Strikes expired grants off the list, then ends the longest unused ones beyond the limit.

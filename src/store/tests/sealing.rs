@@ -75,6 +75,33 @@ async fn a_rotated_secret_takes_over_record_by_record() {
     assert!(old.get::<Note>("k").await.is_err());
 }
 
+/// A record that nobody read before its secret was dropped is as good as gone, for readers and for
+/// writers; put back, the secret opens it again. One under a newer secret is an error.
+#[tokio::test]
+async fn what_a_dropped_secret_sealed_counts_as_absent() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    let old = open(&path, seal(&["a"])).await.unwrap();
+    for key in ["read", "unread", "taken"] {
+        assert!(old.insert(key, &note("kept"), Timestamp::MAX_UTC).await.unwrap());
+    }
+    let both = open(&path, seal(&["b", "a"])).await.unwrap();
+    assert!(both.get::<Note>("read").await.unwrap().is_some());
+    let new = open(&path, seal(&["b"])).await.unwrap();
+    assert!(new.get::<Note>("read").await.unwrap().is_some());
+    assert!(new.get::<Note>("unread").await.unwrap().is_none());
+    let changed = new.update::<Note, ()>("unread", |_| panic!("there is nothing to change")).await;
+    assert_eq!(changed.unwrap(), None);
+    assert!(new.insert("taken", &note("new"), Timestamp::MAX_UTC).await.unwrap());
+    assert!(!new.insert("taken", &note("newer"), Timestamp::MAX_UTC).await.unwrap());
+    assert_eq!(new.get::<Note>("taken").await.unwrap().unwrap().value, note("new"));
+    // An instance that was started before the rotation overwrites nothing.
+    assert!(old.get::<Note>("taken").await.is_err());
+    assert!(!old.insert("taken", &note("older"), Timestamp::MAX_UTC).await.unwrap());
+    let again = open(&path, seal(&["b", "a"])).await.unwrap();
+    assert_eq!(again.get::<Note>("unread").await.unwrap().unwrap().value, note("kept"));
+}
+
 /// Who may write to the store cannot give one person's record to another.
 #[tokio::test]
 async fn a_value_moved_to_another_key_does_not_open() {

@@ -6,6 +6,7 @@ pub mod client;
 mod honest;
 mod page;
 mod protocol;
+mod rotation;
 mod trips;
 
 use serde_json::json;
