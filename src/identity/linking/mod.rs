@@ -466,3 +466,6 @@ impl AccountLinking {
 fn not_connected() -> Box<Failure> {
     Failure::new(FailureCode::NotConnected, "No GitHub account is connected yet.")
 }
+
+#[cfg(test)]
+mod tests;

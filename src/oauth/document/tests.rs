@@ -169,6 +169,7 @@ async fn a_document_of_a_json_type_of_its_own_is_read() {
         ("/bare", JSON, bare.to_string()),
         ("/grants", JSON, changed("/grants", "grant_types", json!(["authorization_code"]))),
         ("/answers", JSON, changed("/answers", "response_types", json!(["code"]))),
+        ("/long", JSON, changed("/long", "x", json!("x".repeat(16_000)))),
     ];
     let paths: Vec<_> = pages.iter().map(|(path, ..)| *path).collect();
     let site = Site::serve(pages).await;

@@ -2,11 +2,11 @@
 
 use chrono::Duration;
 use pr_summarizer::{
-    domain::{AuthMode, FailureCode, UserId},
+    domain::{AuthMode, FailureCode, UserId, identifier::sha256_hex},
     identity::{
         BrowserCookie, ClientName, Person, Principal,
         connection::BrowserRecord,
-        flow::{Ending, FlowPurpose, Phase},
+        flow::{Ending, FlowPurpose, Phase, StateRecord},
         linking::{Callback, Status},
         principal::PrincipalRecord,
     },
@@ -53,6 +53,11 @@ async fn a_trip_tells_who_the_person_is_and_links_their_account() {
     assert!(stranger.continuation.is_none());
     let person = desk.complete(&callback, &own).await.unwrap().identified.unwrap().person;
     assert_eq!(person.github_id, 583_231);
+    // From now on the flow is the person's own, and ends with whatever ends theirs.
+    let state = sha256_hex(callback.state.unwrap().as_bytes());
+    let flow = desk.kept::<StateRecord>(&state).await.unwrap().value.flow;
+    let owner = desk.linking.principal_of(&flow).await.unwrap();
+    assert_eq!(owner.as_ref(), Some(&person.principal));
     let record = desk.principal(&person.principal).await;
     assert_eq!((record.github_id, record.flows.len()), (Some(583_231), 0));
     assert_eq!(desk.login(&caller(&person)).await.as_deref(), Some("octocat"));
@@ -81,6 +86,33 @@ async fn whoever_started_is_told_that_the_trip_failed() {
     let told = desk.complete(&swapped, &own).await.unwrap_err();
     assert_eq!(told.failure.code, FailureCode::BrowserMismatch);
     assert_eq!(told.continuation.as_deref(), Some("what goes on"));
+}
+
+/// The second of two callbacks must not end, at the client, what the first brings to its good end.
+#[tokio::test]
+async fn who_comes_twice_is_told_once_what_goes_on() {
+    let desk = desk().await;
+    let own = cookie();
+    let callback = trip(&desk, &own, "octocat").await;
+    let verify = Match::path("POST", "/api/v1/connected_accounts/user/verify");
+    let gates = [
+        desk.world.scalekit.hold(Match::prefix("GET", "/api/v1/")),
+        desk.world.scalekit.hold(verify),
+    ];
+    let (first, second, ()) =
+        tokio::join!(desk.complete(&callback, &own), desk.complete(&callback, &own), async {
+            // Both have found the flow untouched.
+            gates[0].until_waiting(2).await;
+            gates[0].release();
+            gates[1].until_waiting(1).await;
+            gates[1].release();
+        });
+    let (good, late) = if first.is_ok() { (first, second) } else { (second, first) };
+    assert_eq!(good.unwrap().identified.unwrap().continuation, "what goes on");
+    let late = late.unwrap_err();
+    assert_eq!(late.failure.code, FailureCode::AuthorizationPending);
+    assert!(late.continuation.is_none());
+    assert_eq!(desk.world.scalekit.verify_calls().len(), 1);
 }
 
 #[tokio::test]

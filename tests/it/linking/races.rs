@@ -1,5 +1,7 @@
 //! Two hands on one flow: callbacks, buttons and disconnects that come in between.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use pr_summarizer::{
     domain::{Entropy, FailureCode, SystemEntropy},
     identity::{
@@ -110,7 +112,9 @@ async fn what_is_disconnected_while_github_is_asked_does_not_come_back() {
         desk.linking.disconnect(&principal).await.unwrap();
         gate.release();
     });
-    assert_eq!(completed.unwrap_err().failure.code, FailureCode::AuthorizationExpired);
+    let refused = completed.unwrap_err().failure;
+    assert_eq!(refused.code, FailureCode::AuthorizationExpired);
+    assert_eq!(refused.detail, Ending::Superseded.sentence());
     assert_eq!(desk.login(&principal).await, None);
     desk.sweep().await;
     assert!(desk.world.scalekit.accounts().is_empty());
@@ -144,6 +148,30 @@ async fn a_poll_and_a_callback_finish_together() {
         desk.linking.last_connected(&cookie).await.unwrap().unwrap().account.login,
         "octocat"
     );
+}
+
+/// A poll is faster than the callback, and then there is a disconnect.
+#[tokio::test]
+async fn what_was_finished_and_disconnected_meanwhile_does_not_come_back() {
+    let desk = Desk::new().await;
+    let (principal, cookie) = (somebody(), cookie());
+    let flow = desk.begin(&principal).await;
+    let callback = desk.consented(&flow, &cookie, "octocat").await;
+    let user = desk.flow(&flow).await.value.user;
+    let is_first = AtomicBool::new(true);
+    let gate = desk.world.scalekit.hold(Match::new(move |call| {
+        call.path.starts_with("/proxy/") && is_first.swap(false, Ordering::SeqCst)
+    }));
+    let (_, ()) = tokio::join!(desk.complete(&callback, &cookie), async {
+        gate.until_waiting(1).await;
+        assert_eq!(desk.login(&principal).await.as_deref(), Some("octocat"));
+        desk.linking.disconnect(&principal).await.unwrap();
+        gate.release();
+    });
+    assert!(desk.connection(&user).await.is_none());
+    assert_eq!(desk.login(&principal).await, None);
+    desk.sweep().await;
+    assert!(!desk.has_account(&user));
 }
 
 #[tokio::test]

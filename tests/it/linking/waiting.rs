@@ -53,7 +53,10 @@ async fn a_person_who_is_slow_is_pending_and_no_failure() {
     };
     let browser = BrowserCookie::mint(&SystemEntropy);
     linking.consent(&link.flow, &browser, &call).await.unwrap();
-    let until = Instant::now() + Duration::from_millis(50);
+    world.scalekit.clear_calls();
+    let until = Instant::now() + Duration::from_millis(500);
     let status = linking.wait(&principal, &link.flow, until).await.unwrap();
     assert!(matches!(status, Status::Pending(_)), "{status:?}");
+    // Once at the beginning and once at the end: Scalekit is asked every two seconds only.
+    assert_eq!(world.scalekit.count(|call| call.method == "GET"), 2);
 }
