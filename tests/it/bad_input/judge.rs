@@ -148,7 +148,7 @@ impl Judge {
             }
             "application/json" => claim(json.is_object(), "no object"),
             "text/plain" => {
-                let probe = path == "/healthz" || path == "/readyz";
+                let probe = ["/healthz", "/readyz", "/metrics"].contains(&path.as_ref());
                 claim(probe || path == "/mcp" && answer.status == 405, "plain text");
             }
             _ => claim(false, "an unexpected type"),

@@ -188,9 +188,9 @@ fn is_right(right: Right, good: Right, answer: &Answer) -> bool {
         Right::Served => is_right(good, good, answer),
         Right::Page(wanted) | Right::Ends(wanted) => {
             let kinds = ["text/html", "application/problem+json"];
-            let is_probe = wanted == 200 && answer.kind() == "text/plain";
-            status == wanted && (kinds.contains(&answer.kind()) || is_probe)
+            status == wanted && kinds.contains(&answer.kind())
         }
+        Right::Text(wanted) => status == wanted && answer.kind() == "text/plain",
         Right::Json(wanted) => status == wanted && !answer.json().is_null(),
         Right::Moved => (300..400).contains(&status) && answer.header("location").is_some(),
         Right::Error(code) => status == 400 && is_error(code),
@@ -268,7 +268,7 @@ async fn every_parameter_of(operation: &Operation, scene: &mut Scene, asked: &mu
     let base = scene.fresh(name).await;
     let path = base.path();
     let mut everywhere = Vec::new();
-    if !["/healthz", "/readyz"].contains(&path.as_str()) {
+    if !["/healthz", "/readyz", "/metrics"].contains(&path.as_str()) {
         everywhere.push(Parameter { place: Place::Header, name: "host", right: HOST });
     }
     if path == "/mcp" && scene.own.key.is_some() {

@@ -14,6 +14,7 @@ use crate::{
 
 /// How a browser asks for a page.
 const PAGE: &str = "text/html,application/xhtml+xml,*/*;q=0.8";
+const METRICS_TOKEN: &str = "a-token-for-monitoring-of-32-characters";
 const COOKIE: &str = "__Host-prs-browser";
 /// How often one flow's button may be pressed, with some in reserve.
 const PRESSES: u8 = 4;
@@ -61,7 +62,9 @@ struct Others {
 
 impl Scene {
     pub async fn open(mode: Mode) -> Self {
-        let house = House::open(mode, TokenStorage::PerRequest).await;
+        let mut house = House::open(mode, TokenStorage::PerRequest).await;
+        house.server.set("METRICS_TOKEN", METRICS_TOKEN);
+        house.server.restart().await;
         // One machine is one person.
         let of = |login: &'static str| if mode == Mode::SingleUser { "octocat" } else { login };
         let others = Others::begin(&house, of("octocat"), of("mira-holm")).await;
@@ -132,7 +135,9 @@ impl Others {
     /// What nobody else may ever read.
     fn canaries(&self, house: &House) -> Vec<String> {
         let mut canaries: Vec<String> =
-            [SECRET, FakeScalekit::CLIENT_SECRET, FakeLlm::API_KEY].map(str::to_owned).into();
+            [SECRET, METRICS_TOKEN, FakeScalekit::CLIENT_SECRET, FakeLlm::API_KEY]
+                .map(str::to_owned)
+                .into();
         canaries.push(self.resident.agent.session().to_owned());
         for browser in [&self.resident.browser, &self.under_way.0] {
             canaries.push(cookie_of(browser));
@@ -315,6 +320,7 @@ impl Own {
                 "scope": "pull_requests",
                 "client_uri": "https://client.example",
             })),
+            "GET /metrics" => request.header("authorization", &format!("Bearer {METRICS_TOKEN}")),
             "POST /mcp" => self.rpc("tools/list", &json!({})),
             // Not a session: nothing ends.
             "DELETE /mcp" => {

@@ -1,6 +1,6 @@
 //! Every route with every parameter, and the right answer to each kind of badness.
 
-use super::table::Right::{Bare, Ends, Error, Json, Moved, Page, Rpc, Served, Told, TooLong};
+use super::table::Right::{Bare, Ends, Error, Json, Moved, Page, Rpc, Served, Text, Told, TooLong};
 
 /// What is wrong with a parameter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +37,8 @@ pub enum Right {
     Ends(u16),
     /// JSON of this status.
     Json(u16),
+    /// Plain text of this status.
+    Text(u16),
     /// A redirect, which the judge follows.
     Moved,
     /// OAuth's error to the client, status 400 (RFC 6749 section 5.2).
@@ -95,6 +97,7 @@ pub const ROUTES: &[(&str, In, &[&str])] = &[
     ("/favicon.ico", In::Every, &["GET", "HEAD"]),
     ("/healthz", In::Every, &["GET", "HEAD"]),
     ("/readyz", In::Every, &["GET", "HEAD"]),
+    ("/metrics", In::Every, &["GET", "HEAD"]),
     ("/mcp", In::Every, &["POST", "DELETE"]),
     ("/person", In::OAuth, &["POST"]),
     ("/authorize", In::OAuth, &["GET", "HEAD", "POST"]),
@@ -388,15 +391,28 @@ pub const OPERATIONS: &[Operation] = &[
         parameters: &[row(Query, "unknown", IGNORED)],
     },
     Operation {
+        name: "GET /metrics",
+        modes: In::Every,
+        good: Text(200),
+        parameters: &[
+            row(Query, "unknown", IGNORED),
+            row(
+                Header,
+                "authorization",
+                [Text(401), Text(401), Text(401), Text(401), Text(401), Bare(400)],
+            ),
+        ],
+    },
+    Operation {
         name: "GET /healthz",
         modes: In::Every,
-        good: Page(200),
+        good: Text(200),
         parameters: &[row(Query, "unknown", IGNORED)],
     },
     Operation {
         name: "GET /readyz",
         modes: In::Every,
-        good: Page(200),
+        good: Text(200),
         parameters: &[row(Query, "unknown", IGNORED)],
     },
     Operation {
