@@ -23,6 +23,8 @@ pub mod keyring;
 pub mod linking;
 pub mod person;
 pub mod principal;
+#[cfg(test)]
+pub(crate) mod samples;
 pub mod session;
 pub mod sweeper;
 

@@ -68,3 +68,6 @@ impl Sweeper {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

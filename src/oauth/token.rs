@@ -200,6 +200,13 @@ mod tests {
     }
 
     #[test]
+    fn a_refusal_has_the_status_of_rfc_6750() {
+        assert_eq!(Unauthorized::Missing.http_status(), 401);
+        assert_eq!(Unauthorized::Invalid.http_status(), 401);
+        assert_eq!(Unauthorized::Malformed.http_status(), 400);
+    }
+
+    #[test]
     fn a_token_is_read_from_one_bearer_header() {
         let read = |headers: &[&'static str]| bearer(headers.iter().map(|h| h.as_bytes()));
         assert_eq!(read(&["Bearer abc"]), Ok("abc"));

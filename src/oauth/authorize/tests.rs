@@ -100,6 +100,7 @@ async fn an_honest_request_is_read() {
     let request = world.parse(&world.query(&[])).await.unwrap();
     assert_eq!(request.redirect.as_str(), "http://127.0.0.1:5000/cb");
     assert_eq!(request.state.as_deref(), Some("s t&a=te"));
+    assert_eq!(request.asker().claims().get(), Some("Claude"));
     let logged = format!("{request:?}");
     assert!(
         logged.contains(&format!("{:?}", request.client.id)) && !logged.contains("a=te"),
@@ -107,6 +108,7 @@ async fn an_honest_request_is_read() {
     );
     assert!(matches!(request.asker(), Asker::Program { claims } if claims.get() == Some("Claude")));
     let location = request.granted("the-code", &world.endpoints);
+    assert_eq!(format!("{location:?}"), "Location(…)");
     assert_eq!(
         location.as_str(),
         "http://127.0.0.1:5000/cb?code=the-code&state=s+t%26a%3Dte&iss=https%3A%2F%2Fprs.example"

@@ -8,7 +8,7 @@ use url::{Url, form_urlencoded};
 
 use super::*;
 use crate::{
-    domain::{Clock, Entropy, PrincipalId, Secret, SystemClock, SystemEntropy},
+    domain::{Clock, Entropy, ManualClock, PrincipalId, Secret, SystemClock, SystemEntropy},
     identity::Keyring,
     oauth::{ClientDocuments, RedirectPolicy},
     store::Store,
@@ -19,7 +19,10 @@ const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 
 fn server() -> AuthorizationServer {
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    server_at(Arc::new(SystemClock))
+}
+
+fn server_at(clock: Arc<dyn Clock>) -> AuthorizationServer {
     let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
     let own = Url::parse("https://prs.example").unwrap();
     let store = Store::memory(Arc::clone(&clock));
@@ -256,4 +259,21 @@ fn ten_thousand_nonsenses_get_an_answer_and_disturb_nothing() {
         .unwrap();
     let redeemed = runtime.block_on(server.token(&redemption(&client, &code, &[])));
     assert!(redeemed.is_ok(), "a pending code was disturbed");
+}
+
+#[tokio::test]
+async fn what_has_expired_is_purged_and_counted() {
+    let clock = ManualClock::new(SystemClock.now());
+    let server = server_at(Arc::new(clock.clone()));
+    let (client, person) = (register(&server), person());
+    for _ in 0..3 {
+        let code = code(&server, &client, &person).await;
+        server.token(&redemption(&client, &code, &[])).await.unwrap();
+    }
+    code(&server, &client, &person).await;
+    assert_eq!(server.purge(10).await.unwrap(), 0);
+    // Three used codes and one that was not, three grants.
+    clock.advance(chrono::Duration::days(30));
+    assert_eq!(server.purge(10).await.unwrap(), 7);
+    assert_eq!(server.purge(10).await.unwrap(), 0);
 }
