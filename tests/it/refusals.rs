@@ -30,8 +30,11 @@ async fn a_list_of_files_that_breaks_off_says_so_and_is_read_again() {
     let warnings = cut.data["warnings"].to_string();
     assert!(warnings.contains("could not be read to its end (github_access_denied)"), "{warnings}");
     let files = |answer: &crate::support::Answer| {
-        answer.data["pull_requests"][0]["coverage"]["files"].as_u64().unwrap()
+        let coverage = &answer.data["pull_requests"][0]["coverage"];
+        coverage["files_read"].as_u64().unwrap() + coverage["files_cut"].as_u64().unwrap()
     };
+    let unlisted = cut.data["pull_requests"][0]["coverage"]["omissions"].to_string();
+    assert!(unlisted.contains("unlisted"), "{unlisted}");
     let whole = agent.call("summarize_prs", wanted("full")).await;
     assert_eq!(whole.data["warnings"], json!([]), "{}", whole.text);
     assert!(files(&whole) > files(&cut), "{} and {}", files(&whole), files(&cut));

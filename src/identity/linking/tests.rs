@@ -192,6 +192,10 @@ async fn the_last_repository_is_noted_and_costs_a_write_only_when_it_is_another(
     let desk = desk();
     let principal = Principal { id: desk.principal.clone(), client: ClientName::default() };
     let key = desk.linking.key(principal.id.as_str());
+    // Who is gone, or never linked anything, does not come back for this.
+    desk.linking.note_repository(&principal, "acme/none").await.unwrap();
+    assert!(desk.linking.repositories(&principal).await.unwrap().is_empty());
+    desk.linking.change_principal(&principal.id, |_| ()).await.unwrap();
     let mut versions = Vec::new();
     for repository in ["acme/one", "acme/two", "acme/two"] {
         desk.linking.note_repository(&principal, repository).await.unwrap();

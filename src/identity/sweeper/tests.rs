@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::{
-    domain::{
-        AuthMode, Clock, ManualClock, PrincipalId, SystemClock, SystemEntropy, UserId,
-    },
+    domain::{AuthMode, Clock, ManualClock, PrincipalId, SystemClock, SystemEntropy, UserId},
     identity::{ClientName, samples},
 };
 

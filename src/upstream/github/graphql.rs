@@ -31,7 +31,10 @@ pub(super) struct Reply {
 #[derive(Debug)]
 pub(super) enum QueryError {
     /// The query was too much for GitHub; a smaller one may succeed.
-    Overloaded,
+    Overloaded {
+        /// An answer came and was longer than what is read.
+        is_too_long: bool,
+    },
     /// The authorization lacks a scope that something in the document needs.
     InsufficientScopes,
     /// Anything else.
@@ -41,7 +44,7 @@ pub(super) enum QueryError {
 impl QueryError {
     pub(super) fn into_failure(self) -> Box<Failure> {
         match self {
-            Self::Overloaded => refusal::unreachable(TransportError::TimedOut),
+            Self::Overloaded { .. } => refusal::unreachable(TransportError::TimedOut),
             Self::InsufficientScopes => refusal::insufficient_scopes(),
             Self::Failure(failure) => failure,
         }
@@ -133,8 +136,11 @@ pub(super) async fn query(
     };
     match access.send(&request, &call.at_most(PATIENCE)).await {
         Ok(answer) => read(&answer),
-        Err(ProxyError::Transport(TransportError::TimedOut | TransportError::TooLarge(_))) => {
-            Err(QueryError::Overloaded)
+        Err(ProxyError::Transport(
+            error @ (TransportError::TimedOut | TransportError::TooLarge(_)),
+        )) => {
+            let is_too_long = matches!(error, TransportError::TooLarge(_));
+            Err(QueryError::Overloaded { is_too_long })
         }
         Err(ProxyError::Transport(error)) => Err(QueryError::Failure(refusal::unreachable(error))),
         Err(ProxyError::Failure(failure)) => Err(QueryError::Failure(failure)),
@@ -143,7 +149,7 @@ pub(super) async fn query(
 
 fn read(answer: &Answer) -> Result<Reply, QueryError> {
     if matches!(answer.status.as_u16(), 502..=504) {
-        return Err(QueryError::Overloaded);
+        return Err(QueryError::Overloaded { is_too_long: false });
     }
     if answer.status != StatusCode::OK {
         return Err(QueryError::Failure(refusal::failure(answer)));
@@ -186,7 +192,7 @@ fn why_nothing(answer: &Answer, errors: &[GraphQlError]) -> QueryError {
         // "Something went wrong while executing your query. This may be the result of a timeout"
         || errors.iter().any(|e| e.kind.is_none() && refusal::mentions_timeout(e.message.as_deref()))
     {
-        return QueryError::Overloaded;
+        return QueryError::Overloaded { is_too_long: false };
     } else {
         refusal::odd()
     })
@@ -256,7 +262,10 @@ mod tests {
     fn too_much_is_told_apart_because_less_may_succeed() {
         let timeout = r#"{"data":null,"errors":[{"message":"Something went wrong while executing your query. This may be the result of a timeout."}]}"#;
         for (status, body) in [(502, ""), (504, "<html>"), (200, timeout)] {
-            assert!(matches!(reply(status, body), Err(QueryError::Overloaded)), "{status} {body}");
+            assert!(
+                matches!(reply(status, body), Err(QueryError::Overloaded { .. })),
+                "{status} {body}"
+            );
         }
     }
 

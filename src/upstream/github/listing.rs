@@ -134,7 +134,7 @@ impl GitHub {
         call: &Call,
     ) -> Result<Reply, QueryError> {
         let reply = self.ask_page(query, pages, call).await;
-        if !pages.with_checks || !matches!(reply, Err(QueryError::Overloaded)) {
+        if !pages.with_checks || !matches!(reply, Err(QueryError::Overloaded { .. })) {
             return reply;
         }
         pages.with_checks = false;

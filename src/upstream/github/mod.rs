@@ -262,7 +262,7 @@ impl GitHub {
             self.ask_for_facts(|teams| queries::by_number(&askable, teams), variables, call)
         };
         let (reply, with_checks) = match ask(true).await {
-            Err(QueryError::Overloaded) => (ask(false).await, false),
+            Err(QueryError::Overloaded { .. }) => (ask(false).await, false),
             reply => (reply, true),
         };
         let reply = reply.map_err(QueryError::into_failure)?;
@@ -299,14 +299,15 @@ impl GitHub {
         call: &Call,
     ) -> Result<Conversations> {
         let reply = match self.ask_conversations(repository, numbers, (30, 50, 20), call).await {
-            Err(QueryError::Overloaded) => {
+            Err(QueryError::Overloaded { .. }) => {
                 self.ask_conversations(repository, numbers, (15, 20, 10), call).await
             }
             reply => reply,
         };
         match reply {
-            // One of them may be too much on its own; the others are not to pay for it.
-            Err(QueryError::Overloaded) if numbers.len() > 1 => {
+            // One of them may be too long on its own; the others are not to pay for it. Who does not
+            // answer at all is asked no more.
+            Err(QueryError::Overloaded { is_too_long: true }) if numbers.len() > 1 => {
                 self.conversations_one_by_one(repository, numbers, call).await
             }
             reply => Ok(read_conversations(&reply.map_err(QueryError::into_failure)?, numbers)),
@@ -373,7 +374,7 @@ impl GitHub {
         }
         let reply = self.ask(document(Teams::Unnamed), variables, call).await;
         // Where GitHub set to work, no other scope was missing.
-        if matches!(reply, Ok(_) | Err(QueryError::Overloaded)) {
+        if matches!(reply, Ok(_) | Err(QueryError::Overloaded { .. })) {
             self.access.note_lack_of_read_org();
         }
         reply

@@ -232,8 +232,13 @@ pub fn expected(kind: Kind, asked: Asked) -> Expected {
     }
     // Facts always come; what is missing is said. Five diffs, five completions.
     let word = if alone.word == "answer" { "answer" } else { "partial" };
-    let parts = if asked == Asked::WholeTalk { 1 } else { 5 };
-    Expected { word, requests: alone.requests * parts, retry_after: None }
+    let requests = match (asked, kind) {
+        // What is too long for all is asked for each alone.
+        (Asked::WholeTalk, Kind::Endless | Kind::GzipBomb) => alone.requests + 5,
+        (Asked::WholeTalk, _) => alone.requests,
+        _ => alone.requests * 5,
+    };
+    Expected { word, requests, retry_after: None }
 }
 
 fn expected_alone(kind: Kind, asked: Asked) -> Expected {
