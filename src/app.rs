@@ -262,8 +262,7 @@ impl App {
     }
 }
 
-/// What outlives the process is sealed. Files of versions that did not seal yet are read; in Redis
-/// nothing was ever kept in plain text.
+/// What outlives the process is sealed.
 async fn open_store(
     location: &StoreLocation,
     keyring: &Keyring,
@@ -273,9 +272,7 @@ async fn open_store(
     let seal = Seal::new(keyring.derived(Purpose::StoredValue), entropy.clone());
     match location {
         StoreLocation::Memory => Ok(Store::memory(clock.clone())),
-        StoreLocation::Sqlite(path) => {
-            Store::sqlite(path, clock.clone()).await?.sealed(seal.reading_plain()).await
-        }
+        StoreLocation::Sqlite(path) => Store::sqlite(path, clock.clone()).await?.sealed(seal).await,
         StoreLocation::Redis(address) => {
             Store::redis(address, clock.clone(), entropy.clone()).await?.sealed(seal).await
         }

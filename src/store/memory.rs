@@ -11,9 +11,10 @@ use async_trait::async_trait;
 use super::backend::{Backend, Condition, Row, Version};
 use crate::domain::failure::Result;
 
-/// A std mutex, not an async one: it is held for a few map operations and never across an await.
+/// Records that are gone when the process ends. A std mutex, not an async one: it is held for a few
+/// map operations and never across an await.
 #[derive(Debug, Default)]
-pub(super) struct Memory(Mutex<Tables>);
+pub struct Memory(Mutex<Tables>);
 
 #[derive(Debug, Default)]
 struct Tables {

@@ -17,6 +17,7 @@ use chrono::DateTime;
 use serde::{Serialize, de::DeserializeOwned};
 
 pub use backend::{Backend, Condition, Row, Version};
+pub use memory::Memory;
 pub use redis::RedisAddress;
 pub use seal::Seal;
 
@@ -87,7 +88,7 @@ impl Store {
 
     /// A store that is gone when the process ends.
     pub fn memory(clock: Arc<dyn Clock>) -> Self {
-        Self::new(Arc::new(memory::Memory::default()), clock)
+        Self::new(Arc::new(Memory::default()), clock)
     }
 
     /// A store in an `SQLite` file, which is made (readable by its owner only) if it is missing.
@@ -110,8 +111,8 @@ impl Store {
         Ok(Self::new(Arc::new(redis::Redis::open(address, entropy).await?), clock))
     }
 
-    /// The record under `key`, unless it has expired. One that is sealed under an older key, or not
-    /// at all, is written anew on this occasion; one under a key that was dropped counts as absent.
+    /// The record under `key`, unless it has expired. One that is sealed under an older key is written
+    /// anew on this occasion; one under a key that was dropped counts as absent.
     pub async fn get<R: Record>(&self, key: &str) -> Result<Option<Versioned<R>>> {
         loop {
             let Some(row) = self.backend.get(R::KIND, key, self.now()).await? else {
@@ -317,6 +318,7 @@ impl Store {
         let (text, is_fresh) = match &self.seal {
             Some(seal) => seal
                 .open(R::KIND, key, &row.value)
+                .map(|(text, is_fresh)| (Cow::Owned(text), is_fresh))
                 .map_err(|why| unreadable().caused_by(why.to_string()))?,
             None => (Cow::Borrowed(row.value.as_str()), true),
         };

@@ -5,10 +5,11 @@
 //! is drawn at random for each write; 192 bits are enough for that (RFC draft
 //! draft-irtf-cfrg-xchacha, section 3.1).
 //!
-//! What is not hidden: the keys (digests and random identifiers), how long a value is, and when it
-//! expires. What is not prevented: that who may write to the store puts an older value back.
+//! What is not hidden: the keys (digests, random identifiers of principals and flows, GitHub's number
+//! of an account), how long a value is, and when it expires. What is not prevented: that who may write
+//! to the store puts an older value back.
 
-use std::{borrow::Cow, fmt, sync::Arc};
+use std::{fmt, sync::Arc};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use chacha20poly1305::{
@@ -34,7 +35,6 @@ pub struct Seal {
     /// The identifiers of keys that the store was sealed with in former times.
     dropped: Vec<String>,
     entropy: Arc<dyn Entropy>,
-    reads_plain: bool,
 }
 
 #[derive(Clone)]
@@ -50,7 +50,7 @@ pub(super) enum Shut {
     UnknownKey,
     /// Changed, cut, or copied from another place.
     Broken,
-    /// Not sealed, where everything must be.
+    /// Not sealed: whoever can write to the store could have written it.
     Plain,
 }
 
@@ -61,14 +61,7 @@ impl Seal {
             .into_iter()
             .map(|(id, key)| Key { id, cipher: XChaCha20Poly1305::new(&key.into()) })
             .collect();
-        Self { keys, dropped: Vec::new(), entropy, reads_plain: false }
-    }
-
-    /// Opens also what was never sealed: files of versions that did not seal yet.
-    #[must_use]
-    pub fn reading_plain(mut self) -> Self {
-        self.reads_plain = true;
-        self
+        Self { keys, dropped: Vec::new(), entropy }
     }
 
     /// The identifiers of its keys, the one that closes first.
@@ -102,15 +95,8 @@ impl Seal {
     }
 
     /// The value, and whether it is sealed under the first key.
-    pub(super) fn open<'v>(
-        &self,
-        kind: &str,
-        key: &str,
-        value: &'v str,
-    ) -> Result<(Cow<'v, str>, bool), Shut> {
-        let Some(sealed) = value.strip_prefix(MARK) else {
-            return if self.reads_plain { Ok((value.into(), false)) } else { Err(Shut::Plain) };
-        };
+    pub(super) fn open(&self, kind: &str, key: &str, value: &str) -> Result<(String, bool), Shut> {
+        let sealed = value.strip_prefix(MARK).ok_or(Shut::Plain)?;
         let (id, sealed) = sealed.split_once(':').ok_or(Shut::Broken)?;
         let number = self.keys.iter().position(|key| key.id == id).ok_or(Shut::UnknownKey)?;
         let Key { cipher, .. } = self.keys.get(number).ok_or(Shut::UnknownKey)?;
@@ -120,7 +106,7 @@ impl Seal {
         let payload = Payload { msg: closed, aad: &place };
         let opened = cipher.decrypt(&XNonce::from(*nonce), payload).map_err(|_| Shut::Broken)?;
         let text = String::from_utf8(opened).map_err(|_| Shut::Broken)?;
-        Ok((text.into(), number == 0))
+        Ok((text, number == 0))
     }
 }
 
@@ -201,8 +187,9 @@ mod tests {
     }
 
     #[test]
-    fn plain_values_are_read_where_that_is_said() {
-        assert_eq!(seal(&[1]).open("flow", "k", "{}"), Err(Shut::Plain));
-        assert_eq!(seal(&[1]).reading_plain().open("flow", "k", "{}"), Ok(("{}".into(), false)));
+    fn what_was_never_sealed_does_not_open() {
+        for plain in ["{}", "", "sealed", " sealed1:key1:AAAA"] {
+            assert_eq!(seal(&[1]).open("flow", "k", plain), Err(Shut::Plain));
+        }
     }
 }
