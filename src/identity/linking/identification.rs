@@ -37,7 +37,7 @@ impl AccountLinking {
     /// link. `continuation` comes back when the person is known.
     ///
     /// # Errors
-    /// `too_many_requests` if too many people are on such a trip; `unverified_connection` if this
+    /// `too_many_requests` if too many people are on such a trip, or began one; `unverified_connection` if this
     /// browser's last one ended at Scalekit, which checks no browser; Scalekit's failures. The button
     /// may be pressed again.
     pub async fn identify(
@@ -77,8 +77,8 @@ impl AccountLinking {
             // Whole seconds, and none too early.
             let wait = Duration::from_secs(wait.as_secs() + 1);
             let sentence = format!(
-                "Too many people are connecting GitHub at this moment, so nothing was started. Go \
-                 back and press the button again in {} seconds.",
+                "Too many connections to GitHub were begun just now, so nothing was started. Go back \
+                 and press the button again in {} seconds.",
                 wait.as_secs(),
             );
             Failure::new(FailureCode::TooManyRequests, sentence).retry_after(wait)

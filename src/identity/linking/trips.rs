@@ -30,11 +30,22 @@ pub(super) struct TripLimits {
     pub(super) of_one_browser: usize,
     /// How old a trip must be to give way to another browser's.
     pub(super) protected: TimeDelta,
+    /// How many all browsers together may begin in [`LIFETIME`]: as many as could be begun if none
+    /// ended before it had to give way.
+    pub(super) begun_in_all: usize,
+    /// How many one browser may begin in [`LIFETIME`], however they end.
+    pub(super) begun_by_one_browser: usize,
 }
 
 impl Default for TripLimits {
     fn default() -> Self {
-        Self { in_all: 2_000, of_one_browser: 5, protected: TimeDelta::minutes(2) }
+        Self {
+            in_all: 2_000,
+            of_one_browser: 5,
+            protected: TimeDelta::minutes(2),
+            begun_in_all: 15_000,
+            begun_by_one_browser: 20,
+        }
     }
 }
 
@@ -54,7 +65,8 @@ pub(super) struct GaveWay {
 
 impl OpenTrips {
     pub(super) fn new(limits: TripLimits) -> Self {
-        Self { trips: Mutex::new(Trips { limits, open: VecDeque::new() }) }
+        let (open, begun) = (VecDeque::new(), VecDeque::new());
+        Self { trips: Mutex::new(Trips { limits, open, begun }) }
     }
 
     /// Counts a trip that this browser begins. Whoever gave way for it must be ended by the caller.
@@ -92,6 +104,9 @@ struct Trips {
     limits: TripLimits,
     /// In the order in which they began.
     open: VecDeque<Trip>,
+    /// Whose trips began within [`LIFETIME`], and when, whether they have ended or not; in that
+    /// order.
+    begun: VecDeque<(String, Timestamp)>,
 }
 
 #[derive(Debug)]
@@ -110,6 +125,10 @@ impl Trips {
         now: Timestamp,
     ) -> Result<Option<GaveWay>, Duration> {
         self.open.retain(|trip| now - trip.begun_at < LIFETIME);
+        self.begun.retain(|(_, at)| now - *at < LIFETIME);
+        if let Some(wait) = self.until_another(browser, now) {
+            return Err(wait);
+        }
         let own = self.open.iter().filter(|trip| trip.browser == browser).count();
         let place = if own >= self.limits.of_one_browser {
             self.open.iter().position(|trip| trip.browser == browser)
@@ -120,6 +139,7 @@ impl Trips {
             None
         };
         let gone = place.and_then(|place| self.open.remove(place));
+        self.begun.push_back((browser.to_owned(), now));
         self.open.push_back(Trip {
             flow: flow.clone(),
             browser: browser.to_owned(),
@@ -137,6 +157,19 @@ impl Trips {
 
     fn may_give_way(&self, trip: &Trip, browser: &str, now: Timestamp) -> bool {
         trip.browser == browser || now - trip.begun_at >= self.limits.protected
+    }
+
+    /// Until enough time has gone by since the last trips began; `None`: another may begin.
+    fn until_another(&self, browser: &str, now: Timestamp) -> Option<Duration> {
+        let own = || self.begun.iter().filter(|(other, _)| other == browser);
+        let (_, oldest) = if own().count() >= self.limits.begun_by_one_browser {
+            own().next()?
+        } else if self.begun.len() >= self.limits.begun_in_all {
+            self.begun.front()?
+        } else {
+            return None;
+        };
+        Some((LIFETIME - (now - *oldest)).min(LIFETIME).to_std().unwrap_or_default())
     }
 
     /// Until the first trip may give way.
@@ -157,8 +190,13 @@ mod tests {
     use super::*;
     use crate::domain::{Clock as _, SystemClock, SystemEntropy};
 
-    const LIMITS: TripLimits =
-        TripLimits { in_all: 6, of_one_browser: 3, protected: TimeDelta::minutes(2) };
+    const LIMITS: TripLimits = TripLimits {
+        in_all: 6,
+        of_one_browser: 3,
+        protected: TimeDelta::minutes(2),
+        begun_in_all: 40,
+        begun_by_one_browser: 9,
+    };
 
     #[derive(Debug, Clone)]
     enum Step {
@@ -191,6 +229,7 @@ mod tests {
             let mut now = SystemClock.now();
             let mut ever: Vec<FlowId> = Vec::new();
             let mut open: BTreeMap<usize, (u8, Timestamp)> = BTreeMap::new();
+            let mut begun: Vec<(u8, Timestamp)> = Vec::new();
             for step in steps {
                 match step {
                     Step::Pass(seconds) => now += TimeDelta::seconds(seconds),
@@ -203,7 +242,20 @@ mod tests {
                     Step::Begin(browser) => {
                         open.retain(|_, (_, begun_at)| now - *begun_at < LIFETIME);
                         let own = open.values().filter(|(other, _)| *other == browser).count();
+                        begun.retain(|(_, at)| now - *at < LIFETIME);
+                        let by_it = begun.iter().filter(|(other, _)| *other == browser).count();
+                        let is_spent = by_it == LIMITS.begun_by_one_browser
+                            || begun.len() == LIMITS.begun_in_all;
                         let flow = flow();
+                        if is_spent {
+                            let wait = trips.begin(&flow, &browser.to_string(), now).unwrap_err();
+                            let wait = TimeDelta::from_std(wait).unwrap();
+                            prop_assert!(wait > TimeDelta::zero() && wait <= LIFETIME);
+                            // When it is over there is one less.
+                            let left = begun.iter().filter(|(_, at)| now + wait - *at < LIFETIME);
+                            prop_assert!(left.count() < begun.len());
+                            continue;
+                        }
                         match trips.begin(&flow, &browser.to_string(), now) {
                             Ok(None) => {
                                 prop_assert!(open.len() < LIMITS.in_all);
@@ -243,6 +295,7 @@ mod tests {
                             }
                         }
                         open.insert(ever.len(), (browser, now));
+                        begun.push((browser, now));
                         ever.push(flow);
                         prop_assert_eq!(trips.lock().open.len(), open.len());
                         prop_assert!(open.len() <= LIMITS.in_all);

@@ -14,6 +14,8 @@ use crate::{
 /// As many trips as may be under way, and as many as one browser may have.
 const IN_ALL: usize = 2_000;
 const OF_ONE_BROWSER: usize = 5;
+/// As many as one browser may begin in 15 minutes.
+const BEGUN_BY_ONE_BROWSER: usize = 20;
 /// How many presses of the flood are on their way at the same time.
 const AT_ONCE: usize = 32;
 
@@ -149,6 +151,35 @@ async fn trips_that_end_make_room() {
     let consent = client.to_github(&browser).await;
     let back = finished(&browser, &consent).await;
     assert!(parameter(&back.url, "code").is_some(), "{back:?}");
+}
+
+/// A trip that ends makes room, but not for more of them than a person can want.
+#[tokio::test]
+async fn a_browser_begins_so_many_trips_in_a_quarter_of_an_hour() {
+    let server = start().await;
+    let (client, browser) = (OAuthClient::discover(&server).await, Browser::new());
+    for number in 0..BEGUN_BY_ONE_BROWSER {
+        let consent = client.to_github(&browser).await;
+        assert!(consent.url.path().contains("/login/oauth/authorize"), "{consent:?}");
+        if number % 2 == 0 {
+            browser.press(&consent, "Cancel").await;
+        }
+    }
+    let calls = server.world.scalekit.count(|call| call.path.ends_with("/magic_link"));
+    for _ in 0..3 {
+        let refused = client.to_github(&browser).await;
+        assert_eq!(refused.status, 429, "{refused:?}");
+        let wait: i64 = refused.headers[header::RETRY_AFTER].to_str().unwrap().parse().unwrap();
+        assert!((1..=15 * 60 + 1).contains(&wait), "{wait}");
+    }
+    let after = server.world.scalekit.count(|call| call.path.ends_with("/magic_link"));
+    assert_eq!(after, calls, "Scalekit was asked all the same");
+    // Nobody else pays for it, and neither does this browser later.
+    for browser in [&Browser::new(), &browser] {
+        let back = client.trip(browser, "octocat").await;
+        assert!(parameter(&back.url, "code").is_some(), "{back:?}");
+        server.clock.advance(TimeDelta::minutes(15));
+    }
 }
 
 /// Nobody comes back from Scalekit in its users-only mode. The operator finds in the log why.
