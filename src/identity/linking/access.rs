@@ -11,17 +11,18 @@ use crate::domain::failure::Result;
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 impl AccountLinking {
-    /// Whether `own` is what [`AccountLinking::github`] would hand out to the principal now, told
-    /// from the store alone.
+    /// Whether `own` is of the account that [`AccountLinking::github`] would hand out to the
+    /// principal now, told from the store alone. Another connection of the same account is as good.
     ///
     /// # Errors
     /// Those of the store.
     pub async fn holds(&self, principal: &Principal, own: &OwnGitHub) -> Result<bool> {
-        let Some(user) = &own.connection else { return Ok(true) };
+        let Some(account) = own.account else { return Ok(true) };
         let Some(record) = self.principal_record(&principal.id).await? else { return Ok(false) };
         let connection = self.connection_of(&record).await?;
-        Ok(connection
-            .is_some_and(|found| !found.value.needs_reauthorization && found.value.user == *user))
+        Ok(connection.is_some_and(|found| {
+            !found.value.needs_reauthorization && found.value.account.id == account
+        }))
     }
 
     /// Returns when `own` is no longer the principal's own: at once after a change in this process.

@@ -87,6 +87,8 @@ pub struct OwnGitHub {
     pub github: GitHub,
     /// By which connection; stays inside.
     connection: Option<UserId>,
+    /// GitHub's number for the account; `None` for a token.
+    account: Option<u64>,
 }
 
 /// A link for the person to open.
@@ -229,21 +231,22 @@ impl AccountLinking {
     pub async fn github(&self, principal: &Principal, call: &Call) -> Result<OwnGitHub> {
         let scalekit = match &self.inner.accounts {
             Accounts::Token(github) => {
-                return Ok(OwnGitHub { github: github.clone(), connection: None });
+                return Ok(OwnGitHub { github: github.clone(), connection: None, account: None });
             }
             Accounts::Linked(scalekit) => scalekit,
         };
-        let own = |user: UserId| OwnGitHub {
-            github: GitHub::through_scalekit(scalekit.clone(), user.clone()),
-            connection: Some(user),
+        let own = |connection: ConnectionRecord| OwnGitHub {
+            github: GitHub::through_scalekit(scalekit.clone(), connection.user.clone()),
+            connection: Some(connection.user),
+            account: Some(connection.account.id),
         };
-        if let Some(user) = self.usable_connection(principal).await? {
-            return Ok(own(user));
+        if let Some(connection) = self.usable_connection(principal).await? {
+            return Ok(own(connection));
         }
         // Perhaps a link has just been used to the end without our hearing of it.
         match self.status(principal, call).await? {
             Status::Connected(_) => match self.usable_connection(principal).await? {
-                Some(user) => Ok(own(user)),
+                Some(connection) => Ok(own(connection)),
                 None => Err(not_connected()),
             },
             Status::Expired { account } => Err(Failure::new(
@@ -385,15 +388,15 @@ impl AccountLinking {
         Ok(None)
     }
 
-    /// The identifier the principal's data may be read with, noting the use.
-    async fn usable_connection(&self, principal: &Principal) -> Result<Option<UserId>> {
+    /// What the principal's data may be read with, noting the use.
+    async fn usable_connection(&self, principal: &Principal) -> Result<Option<ConnectionRecord>> {
         let Some(record) = self.principal_record(&principal.id).await? else { return Ok(None) };
         let Some(connection) = self.connection_of(&record).await? else { return Ok(None) };
         if connection.value.needs_reauthorization {
             return Ok(None);
         }
         self.note_use(&connection).await?;
-        Ok(Some(connection.value.user))
+        Ok(Some(connection.value))
     }
 
     async fn connection_of(

@@ -102,6 +102,9 @@ async fn an_access_is_its_principals_own_until_that_changes() {
         assert!(is_waiting(&mut lost).await);
         desk.linking.disconnect(&other).await.unwrap();
         assert!(is_waiting(&mut lost).await);
+        // Neither does the same account, connected once more.
+        desk.connect(&principal, &own, "octocat").await;
+        assert!(is_waiting(&mut lost).await);
         desk.connect(&principal, &own, "tomasz-k").await;
         lost.await.unwrap();
     }

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::{
     Member, OAuthClient, login, member, parameter, start, start_in, tokens, until_accounts,
 };
-use crate::fakes::{Browser, TokenStorage, World};
+use crate::fakes::{Browser, Match, TokenStorage, World};
 
 /// One trip authorizes the client and links GitHub: the first `summarize_prs` just works.
 #[tokio::test]
@@ -55,6 +55,25 @@ async fn a_second_client_needs_consent_but_no_second_trip() {
     let agent = client.agent(&tokens).await;
     assert_eq!(login(&agent).await.as_deref(), Some("octocat"));
     assert_eq!(server.world.scalekit.verify_calls().len(), verified);
+}
+
+/// Another trip of the same person leaves their other programs' running calls alone: it is the same
+/// account, under another identifier.
+#[tokio::test]
+async fn a_second_clients_trip_ends_no_call_of_the_first() {
+    let server = start().await;
+    let first = member(&server, "octocat").await;
+    let gate = server.world.llm.hold(Match::any());
+    let wanted = json!({ "repository": "lighthouse-labs/beacon", "limit": 1 });
+    let second = async {
+        gate.until_waiting(1).await;
+        let second = member(&server, "octocat").await;
+        gate.release();
+        second
+    };
+    let (answer, second) = tokio::join!(first.agent.call("summarize_prs", wanted), second);
+    assert!(!answer.is_error, "{}", answer.text);
+    assert_eq!(login(&second.agent).await.as_deref(), Some("octocat"));
 }
 
 #[tokio::test]
