@@ -16,7 +16,8 @@ use crate::{
     front::{Front, FrontSettings},
     http::{self, Guard, HttpSettings, Readiness},
     identity::{
-        AccountLinking, Keyring, LinkingSettings, Purpose, Sessions, Sweeper, linking::Accounts,
+        AccountLinking, Keyring, LinkingSettings, Purpose, Register, Sessions, Sweeper,
+        linking::Accounts,
     },
     mcp::{self, Entrance, McpParts, McpServer, McpSettings, RunningCalls},
     oauth::{
@@ -113,6 +114,10 @@ impl App {
         let keyring = Keyring::new(prepared.session_keys.current, prepared.session_keys.previous);
         let store = open_store(&settings.store, &keyring, &clock, &entropy).await?;
         let transport = Transport::new(TransportSettings::default(), entropy.clone())?;
+        let authorization = authorization(&settings, &store, &keyring, &clock, &entropy).await?;
+        let register = authorization
+            .as_ref()
+            .map(|server| Arc::new(server.grants().clone()) as Arc<dyn Register>);
         let linking = AccountLinking::new(
             LinkingSettings {
                 mode: settings.auth_mode,
@@ -121,10 +126,10 @@ impl App {
             accounts(&settings.access, &transport, &clock),
             store.clone(),
             keyring.clone(),
+            register,
             clock.clone(),
             entropy.clone(),
         );
-        let authorization = authorization(&settings, &store, &keyring, &clock, &entropy).await?;
         let llm = written_by(&settings, entropy.clone())?;
         let ending = Ending::default();
         let summarizer = Summarizer::new(summaries(&settings), llm, clock.clone(), ending.clone());

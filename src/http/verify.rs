@@ -3,7 +3,7 @@
 use axum::{
     body::Bytes,
     extract::{RawQuery, State, rejection::BytesRejection},
-    http::HeaderMap,
+    http::{HeaderMap, StatusCode},
     response::{IntoResponse as _, Redirect, Response},
 };
 use maud::html;
@@ -20,6 +20,7 @@ use crate::{
     domain::{Failure, FailureCode, failure::Result},
     identity::{
         BrowserCookie,
+        flow::Ending,
         linking::{Callback, Completed, Interrupted},
     },
     upstream::Call,
@@ -35,7 +36,7 @@ pub(super) async fn callback(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Response {
-    let completed = async {
+    let read = || -> Result<_> {
         admit_navigation(&headers)?;
         let query = query.unwrap_or_default();
         let read = |name| parameter(query.as_bytes(), name);
@@ -44,15 +45,33 @@ pub(super) async fn callback(
             auth_request_id: read("auth_request_id")?,
             error: read("error")?.map(refusal).transpose()?.flatten(),
         };
-        let browser = Browser::of(&headers, &pages)?;
-        let call = Call::within(PAGE_DEADLINE);
-        let completed = pages.linking.complete(&callback, browser.cookie.as_ref(), &call).await?;
-        Ok(went_on(&pages, completed, browser.cookie.as_ref()).await?)
+        Ok((callback, Browser::of(&headers, &pages)?.cookie))
     };
-    match completed.await {
+    let (callback, cookie) = match read() {
+        Ok(read) => read,
+        Err(failure) => return failure_response(&failure, &headers),
+    };
+    // A task of its own: a browser that reloads or leaves drops the request, and a verification
+    // that has begun must come to its end all the same.
+    let linked =
+        tokio::spawn(link(pages.clone(), callback, cookie)).await.unwrap_or_else(|error| {
+            let sentence = "The connection was not completed.";
+            Err(Failure::new(FailureCode::Internal, sentence).caused_by(error).into())
+        });
+    match linked {
         Ok(response) => response,
         Err(interrupted) => explain(&pages, interrupted, &headers).await,
     }
+}
+
+async fn link(
+    pages: Pages,
+    callback: Callback,
+    cookie: Option<BrowserCookie>,
+) -> Result<Response, Interrupted> {
+    let call = Call::within(PAGE_DEADLINE);
+    let completed = pages.linking.complete(&callback, cookie.as_ref(), &call).await?;
+    Ok(went_on(&pages, completed, cookie.as_ref()).await?)
 }
 
 /// The provider's word for a refusal (RFC 6749 section 4.1.2.1); an empty one counts as omitted
@@ -84,21 +103,44 @@ async fn went_on(
     if let Some(cookie) = browser {
         pages.linking.sign_in(&identified.person, cookie).await?;
     }
-    server.grants().remember(&identified.person).await?;
-    if identified.continuation.is_empty() {
-        return Ok(Redirect::to("/").into_response());
+    let onward = if identified.continuation.is_empty() {
+        Redirect::to("/").into_response()
+    } else {
+        oauth::granted(server, &identified).await?
+    };
+    // Asked last: what was given after the flow was undone has not left the server yet.
+    if !pages.linking.stands(&identified).await? {
+        server.grants().revoke_all(&identified.person.principal).await?;
+        if let Some(cookie) = browser {
+            pages.linking.sign_out(cookie).await?;
+        }
+        return Err(Failure::new(Ending::OtherBrowser.failure(), Ending::OtherBrowser.sentence()));
     }
-    oauth::granted(server, &identified).await
+    Ok(onward)
 }
 
 async fn explain(pages: &Pages, interrupted: Interrupted, headers: &HeaderMap) -> Response {
-    if let (Some(server), Some(continuation)) = (&pages.authorization, &interrupted.continuation)
-        && !continuation.is_empty()
+    let continuation = interrupted.continuation.filter(|continuation| !continuation.is_empty());
+    if let Some(continuation) = continuation.as_ref().filter(|_| interrupted.is_connected) {
+        return once_more(&interrupted.failure, continuation);
+    }
+    if let (Some(server), Some(continuation)) = (&pages.authorization, &continuation)
         && let Some(page) = oauth::declined(server, continuation, &interrupted.failure).await
     {
         return page;
     }
     failure_response(&interrupted.failure, headers)
+}
+
+/// The answer that would have led back to the client was lost, or this is an old address.
+fn once_more(failure: &Failure, continuation: &str) -> Response {
+    let body = html! {
+        h1 { "GitHub is connected" }
+        p { (failure.detail) }
+        p { "If the program that asked has not gone on, allow it once more." }
+        p { a href=(format!("/authorize?{continuation}")) { "Try again" } }
+    };
+    (StatusCode::GONE, page::layout("Already used", &body)).into_response()
 }
 
 /// GET `/connected`: whose account this browser connected last.

@@ -25,6 +25,10 @@ pub struct ConnectionRecord {
     pub needs_reauthorization: bool,
     /// When it was last used, to the hour.
     pub last_used_at: Timestamp,
+    /// Which connection its last principal went on to. Then this one has expired, and is deleted
+    /// with an eye on the other.
+    #[serde(default)]
+    pub superseded_by: Option<UserId>,
 }
 
 impl ConnectionRecord {
@@ -189,6 +193,7 @@ mod tests {
             principals: Vec::new(),
             needs_reauthorization: false,
             last_used_at: now,
+            superseded_by: None,
         };
         let most = ConnectionRecord::MOST_PRINCIPALS;
         for principal in principals[..most].iter().chain(&principals[..most]) {

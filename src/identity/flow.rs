@@ -30,6 +30,10 @@ pub struct Flow {
     /// Scalekit's `auth_request_id` is not bound to a flow, so no two of its links may share an
     /// identifier.
     pub user: UserId,
+    /// Those of earlier presses, at most [`MOST_PRESSES`]: to be deleted at Scalekit, at the latest
+    /// with the flow.
+    #[serde(default)]
+    pub former_users: Vec<UserId>,
     /// What the asking program calls itself.
     pub client: ClientName,
     /// When it was asked for.
@@ -94,6 +98,9 @@ pub enum Phase {
         binding: Option<String>,
         /// SHA-256 of the `auth_request_id`.
         auth_request: Option<String>,
+        /// The browser's record, which may say by now that somebody is signed in.
+        #[serde(default)]
+        browser: Option<String>,
         /// Which connection the principal got.
         connection: UserId,
         /// Whose.
@@ -206,6 +213,8 @@ impl Record for Flow {
 pub struct StateRecord {
     /// The flow it was minted for.
     pub flow: FlowId,
+    /// The identifier that the flow had then: another press of its button has another state.
+    pub user: UserId,
 }
 
 impl Record for StateRecord {
@@ -257,8 +266,13 @@ mod tests {
         let (user, account) =
             (UserId::mint(&SystemEntropy), GitHubAccount { id: 1, login: "octocat".to_owned() });
         let verifying = Phase::Verifying { binding: None, auth_request: None, browser: None };
-        let done =
-            Phase::Done { binding: None, auth_request: None, connection: user.clone(), account };
+        let done = Phase::Done {
+            binding: None,
+            auth_request: None,
+            browser: None,
+            connection: user.clone(),
+            account,
+        };
         let rows = [
             (Phase::Created, false),
             (Phase::Consenting { binding: String::new(), presses: 1 }, true),
@@ -272,6 +286,7 @@ mod tests {
                 principal: None,
                 purpose: FlowPurpose::Link,
                 user: user.clone(),
+                former_users: Vec::new(),
                 client: ClientName::default(),
                 created_at: SystemClock.now(),
                 phase,

@@ -9,6 +9,8 @@
 //! * [`Flow`](flow::Flow): one attempt to link an account, with a fresh `usr_…` identifier and the
 //!   browser it is bound to. Every step is a compare-and-set in the store.
 //! * [`BrowserCookie`] and [`Keyring`]: how a browser is recognized, and with which keys.
+//! * [`People`]: which principal a verified GitHub account is; a [`Register`] above this room sees to
+//!   it that each is forgotten in time.
 //! * [`AccessEndings`]: who is told when access is taken away.
 //! * [`Sweeper`]: ends what ran out of time, and deletes accounts that nobody points to.
 //!
@@ -32,7 +34,7 @@ pub use browser::BrowserCookie;
 pub use endings::AccessEndings;
 pub use keyring::{Keyring, Purpose};
 pub use linking::{AccountLinking, LinkingSettings};
-pub use person::{People, Person};
+pub use person::{People, Person, Register};
 pub use principal::{ClientName, Principal};
 pub use session::Sessions;
 pub use sweeper::Sweeper;

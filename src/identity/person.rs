@@ -4,8 +4,9 @@
 //! under the account's number, which never changes and is never given to another. Nothing that a
 //! client or a browser sends leads here: the only key is what `GET /user` answered.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
+use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -22,6 +23,17 @@ pub struct Person {
     pub github_id: u64,
 }
 
+/// What is kept about persons above this room, where it is known how long their tokens live: who is
+/// to be forgotten when, and what acts for them.
+#[async_trait]
+pub trait Register: fmt::Debug + Send + Sync {
+    /// Sees to it that this person is forgotten once they have had no live token for 30 days.
+    async fn note(&self, person: &Person) -> Result<()>;
+
+    /// Ends everything that acts for the principal, and what is on its way to.
+    async fn revoke_all(&self, principal: &PrincipalId) -> Result<()>;
+}
+
 /// Kept under the account's number, until the person is forgotten.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct PersonRecord {
@@ -36,26 +48,56 @@ impl Record for PersonRecord {
 #[derive(Debug, Clone)]
 pub struct People {
     store: Store,
+    register: Option<Arc<dyn Register>>,
     entropy: Arc<dyn Entropy>,
 }
 
 impl People {
-    /// People on one store.
-    pub fn new(store: Store, entropy: Arc<dyn Entropy>) -> Self {
-        Self { store, entropy }
+    /// People on one store; `register` in the mode that has persons.
+    pub fn new(
+        store: Store,
+        register: Option<Arc<dyn Register>>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Self {
+        Self { store, register, entropy }
     }
 
     /// The person of an account that GitHub has just named; the first time, a new one.
     pub async fn meet(&self, account: &GitHubAccount) -> Result<Person> {
-        let key = key(account.id);
         loop {
-            if let Some(found) = self.store.get::<PersonRecord>(&key).await? {
-                let principal = found.value.principal;
-                return Ok(Person { principal, github_id: account.id });
+            if let Some(person) = self.find(account).await? {
+                self.note(&person).await?;
+                return Ok(person);
             }
-            let record = PersonRecord { principal: PrincipalId::mint(&*self.entropy) };
+            let principal = PrincipalId::mint(&*self.entropy);
+            let person = Person { principal, github_id: account.id };
+            // Noted first: a person who is in no register would never be forgotten. Whoever loses
+            // the race below leaves an entry about nobody, which ends by itself.
+            self.note(&person).await?;
+            let record = PersonRecord { principal: person.principal };
             // Whoever loses the race reads what the winner wrote.
-            self.store.insert(&key, &record, Timestamp::MAX_UTC).await?;
+            self.store.insert(&key(account.id), &record, Timestamp::MAX_UTC).await?;
+        }
+    }
+
+    /// The person of an account, if it is known here.
+    pub async fn find(&self, account: &GitHubAccount) -> Result<Option<Person>> {
+        let found = self.store.get::<PersonRecord>(&key(account.id)).await?;
+        Ok(found.map(|found| Person { principal: found.value.principal, github_id: account.id }))
+    }
+
+    /// Ends everything that acts for a person.
+    pub(super) async fn revoke_all(&self, principal: &PrincipalId) -> Result<()> {
+        match &self.register {
+            Some(register) => register.revoke_all(principal).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn note(&self, person: &Person) -> Result<()> {
+        match &self.register {
+            Some(register) => register.note(person).await,
+            None => Ok(()),
         }
     }
 
@@ -84,7 +126,7 @@ mod tests {
     use crate::domain::{SystemClock, SystemEntropy};
 
     fn people() -> People {
-        People::new(Store::memory(Arc::new(SystemClock)), Arc::new(SystemEntropy))
+        People::new(Store::memory(Arc::new(SystemClock)), None, Arc::new(SystemEntropy))
     }
 
     fn account(id: u64, login: &str) -> GitHubAccount {

@@ -42,6 +42,9 @@ impl ClientName {
 pub struct PrincipalRecord {
     /// Which connection it uses: the one that was verified last.
     pub connection: Option<UserId>,
+    /// Connections that the pointer has left and that were not let go of yet.
+    #[serde(default)]
+    pub superseded: Vec<UserId>,
     /// Flows that have not ended, oldest first; at most [`PrincipalRecord::MOST_OPEN_FLOWS`].
     pub flows: Vec<FlowId>,
     /// Which GitHub account this principal is, in `oauth` mode; its flows accept no other.

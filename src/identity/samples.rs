@@ -28,6 +28,7 @@ pub(crate) fn linking(mode: AuthMode, store: Store, clock: Arc<dyn Clock>) -> Ac
         Accounts::Linked(Scalekit::new(settings, transport, Arc::clone(&clock))),
         store,
         Keyring::new(Secret::from("k".repeat(32)), Vec::new()),
+        None,
         clock,
         entropy,
     )

@@ -99,22 +99,29 @@ impl Sweeper {
         key: &str,
         connection: Versioned<ConnectionRecord>,
     ) -> Result<()> {
-        self.linking.delete_account_soon(&connection.value.user).await?;
+        let ConnectionRecord { user, superseded_by, .. } = &connection.value;
+        match superseded_by {
+            Some(successor) => self.linking.delete_superseded_soon(user, successor).await?,
+            None => self.linking.delete_account_soon(user).await?,
+        }
         self.linking.store().remove_if::<ConnectionRecord>(key, connection.version).await?;
         Ok(())
     }
 
     async fn end_flow(&self, key: &str, flow: Versioned<Flow>, ending: Ending) -> Result<()> {
-        let Flow { id, principal, user, phase, .. } = &flow.value;
+        let Flow { id, principal, user, former_users, phase, .. } = &flow.value;
+        // Perhaps a crash came between a step and the deletion that follows from it.
+        for former in former_users {
+            self.linking.delete_account_soon(former).await?;
+        }
         match phase {
-            // The pointer moves last; perhaps it has not moved yet.
             Phase::Done { connection, .. } => {
                 if let Some(principal) = principal {
-                    self.linking.point_if_open(principal, id, connection).await?;
+                    self.linking.settle_done(principal, id, connection).await?;
                 }
             }
-            // Perhaps a crash came between its end and the deletion.
-            Phase::Burned(_) => self.linking.delete_account_soon(user).await?,
+            // With the connection: a flow that is undone may have had one.
+            Phase::Burned(_) => self.linking.delete_connection(user).await?,
             Phase::Created | Phase::Consenting { .. } | Phase::Verifying { .. } => {
                 if flow.value.may_have_account() {
                     self.linking.delete_account_soon(user).await?;
@@ -134,6 +141,8 @@ impl Sweeper {
             if call.remaining().is_zero() {
                 break;
             }
+            // Whoever wrote it down may have come no further, and nobody may read with it any more.
+            self.linking.forget_connection(&key).await?;
             match scalekit.delete_account(&due.value.user, &call).await {
                 Ok(()) => {
                     if let Some(successor) = &due.value.successor {

@@ -40,7 +40,9 @@ pub use self::{
         model::{Person, PullRequest, Repository},
     },
     llm::{Behaviour, FakeLlm},
-    scalekit::{DeletionMode, DenialMode, FakeScalekit, ProxyMode, TokenStorage, VerificationMode},
+    scalekit::{
+        DeletionMode, DenialMode, FakeScalekit, LinkUse, ProxyMode, TokenStorage, VerificationMode,
+    },
     traffic::{Call, Fault, Gate, Match, Sent},
 };
 

@@ -15,7 +15,10 @@ use super::{
     records::tell_the_operator,
 };
 use crate::{
-    domain::{Failure, FailureCode, GitHubAccount, failure::Result, identifier::sha256_hex},
+    domain::{
+        Failure, FailureCode, FlowId, GitHubAccount, UserId, failure::Result,
+        identifier::sha256_hex,
+    },
     store::Versioned,
     upstream::{
         Call,
@@ -50,6 +53,8 @@ pub struct Identified {
     pub person: Person,
     /// What goes on, as it was handed in.
     pub continuation: String,
+    /// By which flow.
+    pub(super) flow: FlowId,
 }
 
 /// What came of a callback that connected nothing.
@@ -60,11 +65,13 @@ pub struct Interrupted {
     /// What would have gone on, where the one who started may be told that it did not. Only ever
     /// told to the browser that started.
     pub continuation: Option<String>,
+    /// An earlier request with this callback connected the account, and its answer may be lost.
+    pub is_connected: bool,
 }
 
 impl From<Box<Failure>> for Interrupted {
     fn from(failure: Box<Failure>) -> Self {
-        Self { failure, continuation: None }
+        Self { failure, continuation: None, is_connected: false }
     }
 }
 
@@ -82,13 +89,17 @@ impl AccountLinking {
         browser: Option<&BrowserCookie>,
         call: &Call,
     ) -> Result<Completed, Interrupted> {
-        let flow = self.flow_of_state(callback.state.as_deref()).await?;
+        let (flow, minted_for) = self.flow_of_state(callback.state.as_deref()).await?;
         let id = flow.value.id.clone();
+        let continuation = match &flow.value.purpose {
+            FlowPurpose::Identify { continuation } => Some(continuation.clone()),
+            FlowPurpose::Link | FlowPurpose::Repair { .. } => None,
+        };
         let presented = callback.auth_request_id.as_deref().map(|id| sha256_hex(id.as_bytes()));
         let binding = match &flow.value.phase {
             Phase::Created => return Err(unknown_state().into()),
             Phase::Burned(ending) => return Err(ended(ending).into()),
-            Phase::Done { binding, auth_request, connection, account } => {
+            Phase::Done { binding, auth_request, account, .. } => {
                 let same_browser =
                     binding.as_deref().is_some_and(|b| self.is_bound(&flow.value, browser, b));
                 if same_browser && auth_request.is_none() {
@@ -96,15 +107,17 @@ impl AccountLinking {
                     return Ok(Completed { account: account.clone(), identified: None });
                 }
                 if !same_browser && presented.is_some() && presented != *auth_request {
-                    // Two browsers hold this flow's state, so it is not known whose account came.
-                    // Its end first: whoever still finishes it finds it burned and undoes it too.
-                    if !self.advance(&flow, Phase::Burned(Ending::OtherBrowser)).await? {
+                    if !self.undo(&flow).await? {
                         return Box::pin(self.complete(callback, browser, call)).await;
                     }
-                    self.delete_connection(connection).await?;
                     return Err(ended(&Ending::OtherBrowser).into());
                 }
-                return Err(used_up().into());
+                let continuation = continuation.filter(|_| same_browser);
+                return Err(Interrupted {
+                    failure: used_up(),
+                    is_connected: continuation.is_some(),
+                    continuation,
+                });
             }
             Phase::Consenting { binding, .. } => Some(binding.clone()),
             Phase::Verifying { binding, .. } => binding.clone(),
@@ -120,13 +133,18 @@ impl AccountLinking {
             }
             return Err(ended(&Ending::OtherBrowser).into());
         };
-        let continuation = match &flow.value.purpose {
-            FlowPurpose::Identify { continuation } => Some(continuation.clone()),
-            FlowPurpose::Link | FlowPurpose::Repair { .. } => None,
+        if minted_for != flow.value.user {
+            // An older tab of the same browser. The newer one is under way and stays so.
+            return Err(ended(&Ending::Superseded).into());
+        }
+        let interrupted = |failure| Interrupted {
+            failure,
+            continuation: continuation.clone(),
+            is_connected: false,
         };
         if callback.error.is_some() {
             self.burn(&id, Ending::Declined).await?;
-            return Err(Interrupted { failure: ended(&Ending::Declined), continuation });
+            return Err(interrupted(ended(&Ending::Declined)));
         }
         let Some(auth_request_id) = callback.auth_request_id.as_deref().filter(|id| plausible(id))
         else {
@@ -136,17 +154,62 @@ impl AccountLinking {
             )
             .into());
         };
-        if matches!(flow.value.phase, Phase::Verifying { .. }) {
-            return Err(in_progress().into());
-        }
-        match self.verify(flow, auth_request_id, binding, bound, call).await {
-            Ok(finished) => Ok(finished.completed(continuation)),
+        let finished = match &flow.value.phase {
+            Phase::Verifying { auth_request, .. } => {
+                if auth_request.is_some() && presented != *auth_request {
+                    return Err(in_progress().into());
+                }
+                self.take_up(flow, call).await
+            }
+            _ => self.verify(flow, auth_request_id, binding, bound, call).await,
+        };
+        match finished {
+            Ok(finished) => Ok(finished.completed(id, continuation)),
             // Another callback of this browser is bringing it to its end.
             Err(failure) if failure.code == FailureCode::AuthorizationPending => {
                 Err(failure.into())
             }
-            Err(failure) => Err(Interrupted { failure, continuation }),
+            Err(failure) => Err(interrupted(failure)),
         }
+    }
+
+    /// Whether what a flow has told is still so: it may have been undone since.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn stands(&self, identified: &Identified) -> Result<bool> {
+        let flow = self.flow(&identified.flow).await?;
+        Ok(flow.is_some_and(|flow| matches!(flow.value.phase, Phase::Done { .. })))
+    }
+
+    /// Two browsers hold the state of a flow that is done, so it is not known whose account came:
+    /// everything that came of it goes. False: the flow has moved on.
+    async fn undo(&self, flow: &Versioned<Flow>) -> Result<bool> {
+        // Before its end is written, so that the same callback begins once more after a crash; and
+        // after it, because until then somebody may still have been finishing it.
+        self.take_back(&flow.value).await?;
+        if !self.advance(flow, Phase::Burned(Ending::OtherBrowser)).await? {
+            return Ok(false);
+        }
+        self.take_back(&flow.value).await?;
+        Ok(true)
+    }
+
+    async fn take_back(&self, flow: &Flow) -> Result<()> {
+        let Phase::Done { browser, connection, .. } = &flow.phase else { return Ok(()) };
+        self.delete_connection(connection).await?;
+        let (FlowPurpose::Identify { .. }, Some(principal)) = (&flow.purpose, &flow.principal)
+        else {
+            return Ok(());
+        };
+        self.inner.people.revoke_all(principal).await?;
+        if let Some(browser) = browser {
+            self.change_browser(browser, |record| {
+                record.signed_in.take_if(|(signed_in, _)| signed_in == principal);
+            })
+            .await?;
+        }
+        Ok(())
     }
 
     /// Verifies, at most once, and finishes.
@@ -167,7 +230,17 @@ impl AccountLinking {
             Some(AccountStatus::Expired | AccountStatus::Disconnected) | None => {
                 (false, Some(Ending::Refused))
             }
-            Some(_) => (false, None),
+            Some(AccountStatus::PendingVerification) => (false, None),
+            // Whatever has come back, it is no consent to this connection.
+            Some(AccountStatus::PendingAuthorization) => return Err(not_consented()),
+            // Nothing is verified that does not wait for it.
+            Some(AccountStatus::Unknown) => {
+                return Err(Failure::new(
+                    FailureCode::ScalekitUnavailable,
+                    "Scalekit did not say how this connection stands. Open this page again in a \
+                     moment.",
+                ));
+            }
         };
         if let Some(ending) = unfit {
             // An identical callback may have verified while we asked; then that one goes on.
@@ -195,7 +268,15 @@ impl AccountLinking {
         }
         let Some(flow) = self.flow(&id).await? else { return Err(ended(&Ending::Expired)) };
         match flow.value.phase {
-            Phase::Verifying { .. } => self.finish_if_active(flow, &scalekit, call).await,
+            Phase::Verifying { .. } => {
+                let finished = self.finish_if_active(flow, &scalekit, call).await?;
+                finished.ok_or_else(|| {
+                    Failure::new(
+                        FailureCode::ScalekitUnavailable,
+                        "Scalekit did not say whether the connection was made.",
+                    )
+                })
+            }
             Phase::Done { account, .. } => {
                 Ok(Finished { account, principal: flow.value.principal })
             }
@@ -204,18 +285,30 @@ impl AccountLinking {
         }
     }
 
+    /// The callback came once more while its verification was under way, or after that was cut off:
+    /// it is never asked for again, only looked at.
+    async fn take_up(&self, flow: Versioned<Flow>, call: &Call) -> Result<Finished> {
+        let Some(scalekit) = self.scalekit().cloned() else { return Err(unknown_state()) };
+        let finished = self.finish_if_active(flow, &scalekit, call).await?;
+        finished.ok_or_else(|| {
+            Failure::new(
+                FailureCode::AuthorizationPending,
+                "Scalekit has not confirmed this connection yet. Open this page again in a moment; \
+                 if it stays so, start again from your assistant.",
+            )
+        })
+    }
+
+    /// `None`: the account is not active.
     async fn finish_if_active(
         &self,
         flow: Versioned<Flow>,
         scalekit: &Scalekit,
         call: &Call,
-    ) -> Result<Finished> {
+    ) -> Result<Option<Finished>> {
         match scalekit.account_status(&flow.value.user, call).await? {
-            Some(AccountStatus::Active) => self.finish(flow, scalekit, call).await,
-            _ => Err(Failure::new(
-                FailureCode::ScalekitUnavailable,
-                "Scalekit did not say whether the connection was made.",
-            )),
+            Some(AccountStatus::Active) => self.finish(flow, scalekit, call).await.map(Some),
+            _ => Ok(None),
         }
     }
 
@@ -228,13 +321,7 @@ impl AccountLinking {
         call: &Call,
     ) -> Result<bool> {
         let Some(scalekit) = self.scalekit().cloned() else { return Ok(false) };
-        match scalekit.account_status(&flow.value.user, call).await? {
-            Some(AccountStatus::Active) => {
-                self.finish(flow, &scalekit, call).await?;
-                Ok(true)
-            }
-            _ => Ok(false),
-        }
+        Ok(self.finish_if_active(flow, &scalekit, call).await?.is_some())
     }
 
     /// In Scalekit-users-only mode no callback comes: the account of a flow that was sent to
@@ -283,7 +370,8 @@ impl AccountLinking {
         Ok(is_unverified)
     }
 
-    async fn flow_of_state(&self, state: Option<&str>) -> Result<Versioned<Flow>> {
+    /// The flow, and the identifier that it had when this state was minted.
+    async fn flow_of_state(&self, state: Option<&str>) -> Result<(Versioned<Flow>, UserId)> {
         let Some(state) = state.filter(|state| plausible(state)) else {
             return Err(Failure::new(
                 FailureCode::InvalidArguments,
@@ -293,7 +381,8 @@ impl AccountLinking {
         let key = self.key(&sha256_hex(state.as_bytes()));
         let found = self.inner.store.get::<StateRecord>(&key).await?;
         let Some(found) = found else { return Err(unknown_state()) };
-        self.flow(&found.value.flow).await?.ok_or_else(unknown_state)
+        let StateRecord { flow, user } = found.value;
+        Ok((self.flow(&flow).await?.ok_or_else(unknown_state)?, user))
     }
 }
 
@@ -301,6 +390,14 @@ fn plausible(parameter: &str) -> bool {
     !parameter.is_empty()
         && parameter.len() <= LONGEST_PARAMETER
         && parameter.bytes().all(|b| b.is_ascii_graphic())
+}
+
+fn not_consented() -> Box<Failure> {
+    Failure::new(
+        FailureCode::InvalidArguments,
+        "Scalekit says that nobody has consented to this connection yet. Nothing was changed: finish \
+         at GitHub, in the page that this browser was sent to.",
+    )
 }
 
 fn unknown_state() -> Box<Failure> {

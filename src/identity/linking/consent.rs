@@ -167,6 +167,7 @@ impl AccountLinking {
         let done = Phase::Done {
             binding: Some(self.binding(id, browser)),
             auth_request: None,
+            browser: None,
             connection: user.clone(),
             account: account.clone(),
         };
@@ -226,7 +227,7 @@ impl AccountLinking {
             return Err(ended(&Ending::Expired));
         };
         let state = Secret::from(self.inner.entropy.token::<32>());
-        let record = StateRecord { flow: flow.value.id.clone() };
+        let record = StateRecord { flow: flow.value.id.clone(), user: user.clone() };
         let key = self.key(&sha256_hex(state.expose_secret().as_bytes()));
         self.inner.store.insert(&key, &record, flow.expires_at).await?;
         let mut callback = self.inner.settings.public_base_url.clone();

@@ -26,11 +26,12 @@ pub(super) struct Finished {
 
 impl Finished {
     /// With what goes on, where the flow was to find out who the person is.
-    pub(super) fn completed(self, continuation: Option<String>) -> Completed {
+    pub(super) fn completed(self, flow: FlowId, continuation: Option<String>) -> Completed {
         let Self { account, principal } = self;
         let identified = principal.zip(continuation).map(|(principal, continuation)| Identified {
             person: Person { principal, github_id: account.id },
             continuation,
+            flow,
         });
         Completed { account, identified }
     }
@@ -80,6 +81,7 @@ impl AccountLinking {
             principals: vec![principal.clone()],
             needs_reauthorization: false,
             last_used_at: now,
+            superseded_by: None,
         };
         let expires_at = now + ConnectionRecord::retention(self.inner.settings.mode);
         let key = self.key(&user.digest());
@@ -87,6 +89,7 @@ impl AccountLinking {
         let done = Phase::Done {
             binding,
             auth_request,
+            browser: browser.clone(),
             connection: user.clone(),
             account: account.clone(),
         };
@@ -144,20 +147,24 @@ impl AccountLinking {
     /// flows, such as a disconnect.
     async fn taken_by_person(
         &self,
-        flow: Versioned<Flow>,
+        mut flow: Versioned<Flow>,
         account: &GitHubAccount,
     ) -> Result<(Versioned<Flow>, PrincipalId)> {
         let id = flow.value.id.clone();
         let person = self.inner.people.meet(account).await?;
         let principal = person.principal.clone();
         // The flow first: with a principal, the sweeper takes it off the list, whatever happens.
-        let is_theirs = flow.value.principal.as_ref() == Some(&principal);
-        let phase = flow.value.phase.clone();
-        if !is_theirs && !self.advance_for(&flow, Some(principal.clone()), phase).await? {
-            return Err(in_progress());
+        while flow.value.principal.as_ref() != Some(&principal) {
+            let phase = flow.value.phase.clone();
+            if let Phase::Burned(ending) = phase {
+                return Err(ended(&ending));
+            }
+            self.advance_for(&flow, Some(principal.clone()), phase).await?;
+            // Won or lost: somebody else may be bringing it to its end at the same time.
+            flow = self.flow(&id).await?.ok_or_else(|| ended(&Ending::Expired))?;
         }
         self.list_flow(&principal, &id, Some(person.github_id)).await?;
-        if self.inner.people.meet(account).await? != person {
+        if self.inner.people.find(account).await? != Some(person) {
             // Forgotten in between: what is being deleted must not grow a new flow.
             self.burn(&id, Ending::Superseded).await?;
             return Err(ended(&Ending::Superseded));
@@ -180,28 +187,42 @@ impl AccountLinking {
             self.forget_flow(Some(principal), flow, None).await?;
             return Ok(false);
         }
-        let (is_open, before) = self
+        let now = self
             .change_principal(principal, |record| {
-                let is_open = record.flows.contains(flow);
-                if !is_open {
-                    return (false, record.connection.clone());
+                if record.flows.contains(flow) {
+                    record.flows.retain(|open| open != flow);
+                    record.last_ending = None;
+                    let before = record.connection.replace(user.clone());
+                    record.superseded.extend(before.filter(|before| before != user));
                 }
-                record.flows.retain(|open| open != flow);
-                record.last_ending = None;
-                (true, record.connection.replace(user.clone()))
+                record.connection.clone()
             })
             .await?;
         self.announce_change();
-        match before {
-            // Somebody else moved it for this flow.
-            Some(now) if now == *user => Ok(true),
-            Some(before) if is_open => self.let_go(principal, &before, user).await.map(|()| true),
-            None if is_open => Ok(true),
-            // A disconnect or a newer flow came in between: this one's account is not wanted.
-            now => {
-                self.let_go(principal, user, now.as_ref().unwrap_or(user)).await?;
-                Ok(false)
-            }
+        if now.as_ref() == Some(user) {
+            self.let_go_of_superseded(principal).await?;
+            return Ok(true);
         }
+        // A disconnect or a newer flow came in between: this one's account is not wanted.
+        self.let_go(principal, user, now.as_ref()).await?;
+        Ok(false)
+    }
+
+    /// Brings to its end what a flow that is done left undone: the pointer that did not move, or the
+    /// connection that nobody took.
+    pub(in super::super) async fn settle_done(
+        &self,
+        principal: &PrincipalId,
+        flow: &FlowId,
+        user: &UserId,
+    ) -> Result<()> {
+        if self.point_if_open(principal, flow, user).await? {
+            return Ok(());
+        }
+        let record = self.principal_record(principal).await?.unwrap_or_default();
+        if record.connection.as_ref() != Some(user) {
+            self.let_go(principal, user, record.connection.as_ref()).await?;
+        }
+        self.let_go_of_superseded(principal).await
     }
 }

@@ -34,7 +34,7 @@ use super::{
     endings::AccessEndings,
     flow::{Ending, Flow, FlowPurpose, LIFETIME, Phase},
     keyring::Keyring,
-    person::People,
+    person::{People, Register},
     principal::{ClientName, Principal, PrincipalRecord},
     session::Sessions,
 };
@@ -154,12 +154,13 @@ impl fmt::Debug for AccountLinking {
 }
 
 impl AccountLinking {
-    /// Puts the pieces together.
+    /// Puts the pieces together. `register`: in `oauth` mode, which alone has persons.
     pub fn new(
         settings: LinkingSettings,
         accounts: Accounts,
         store: Store,
         keyring: Keyring,
+        register: Option<Arc<dyn Register>>,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Self {
@@ -167,7 +168,7 @@ impl AccountLinking {
             inner: Arc::new(Inner {
                 accounts,
                 token_account: OnceCell::new(),
-                people: People::new(store.clone(), entropy.clone()),
+                people: People::new(store.clone(), register, entropy.clone()),
                 sessions: Sessions::new(
                     store.clone(),
                     settings.mode,
@@ -288,28 +289,34 @@ impl AccountLinking {
     }
 
     async fn disconnect_principal(&self, principal: &PrincipalId) -> Result<()> {
-        if self.principal_record(principal).await?.is_none() {
-            return Ok(());
+        let Some(record) = self.principal_record(principal).await? else { return Ok(()) };
+        // The pointer last of all: as long as it is there, whoever tries again finds what to delete.
+        let mut deleted = Vec::new();
+        if let Some(user) = &record.connection {
+            self.delete_connection(user).await?;
+            deleted.push(user.clone());
         }
-        let (connection, flows) = self
-            .change_principal(principal, |record| {
-                // Their names may be private, and were read with this account.
-                record.repositories.clear();
-                (record.connection.take(), std::mem::take(&mut record.flows))
-            })
-            .await?;
-        for flow in flows {
-            if !self.burn(&flow, Ending::Superseded).await?
+        for user in &record.superseded {
+            self.let_go(principal, user, None).await?;
+        }
+        for flow in &record.flows {
+            if !self.burn(flow, Ending::Superseded).await?
                 && let Some(Phase::Done { connection, .. }) =
-                    self.flow(&flow).await?.map(|flow| flow.value.phase)
+                    self.flow(flow).await?.map(|flow| flow.value.phase)
             {
-                // It was done, and the pointer had not moved yet.
+                // It was done, and the pointer had perhaps not moved yet.
                 self.delete_connection(&connection).await?;
+                deleted.push(connection);
             }
         }
-        if let Some(user) = connection {
-            self.delete_connection(&user).await?;
-        }
+        self.change_principal(principal, |now| {
+            // Their names may be private, and were read with this account.
+            now.repositories.clear();
+            now.connection.take_if(|user| deleted.contains(user));
+            now.superseded.retain(|user| !record.superseded.contains(user));
+            now.flows.retain(|flow| !record.flows.contains(flow));
+        })
+        .await?;
         self.inner.endings.tell(principal);
         Ok(())
     }
@@ -349,6 +356,7 @@ impl AccountLinking {
             principal,
             purpose,
             user: UserId::mint(&*self.inner.entropy),
+            former_users: Vec::new(),
             client,
             created_at: self.inner.clock.now(),
             phase: Phase::Created,
@@ -437,7 +445,7 @@ impl AccountLinking {
     }
 
     /// Moves the pointer of a flow that is done, unless that was done already; whether it had to.
-    pub(super) async fn point_if_open(
+    async fn point_if_open(
         &self,
         principal: &PrincipalId,
         flow: &FlowId,

@@ -3,7 +3,7 @@
 use super::{
     super::{
         connection::{BrowserRecord, ConnectionRecord, DeletionRecord, HarmfulDeletions},
-        flow::{Ending, Flow, LIFETIME, Phase},
+        flow::{Ending, Flow, FlowPurpose, LIFETIME, Phase},
         principal::{PrincipalRecord, key},
     },
     AccountLinking,
@@ -49,17 +49,28 @@ impl AccountLinking {
         self.write_next(flow, Flow { principal, phase, ..flow.value.clone() }).await
     }
 
-    /// The same, with another identifier at Scalekit.
+    /// The same, with another identifier at Scalekit; the former one is kept until it is deleted.
     pub(super) async fn advance_under(
         &self,
         flow: &Versioned<Flow>,
         user: UserId,
         phase: Phase,
     ) -> Result<bool> {
-        self.write_next(flow, Flow { user, phase, ..flow.value.clone() }).await
+        let mut next = Flow { phase, ..flow.value.clone() };
+        if user != next.user {
+            next.former_users.push(std::mem::replace(&mut next.user, user));
+        }
+        self.write_next(flow, next).await
     }
 
-    async fn write_next(&self, flow: &Versioned<Flow>, next: Flow) -> Result<bool> {
+    async fn write_next(&self, flow: &Versioned<Flow>, mut next: Flow) -> Result<bool> {
+        if let (Phase::Burned(_), FlowPurpose::Identify { continuation }) =
+            (&next.phase, &mut next.purpose)
+        {
+            // Nothing goes on, and it may be long: whoever begins and ends flows must not fill the
+            // store with it.
+            continuation.clear();
+        }
         // What was verified must be finished, however late the person came.
         let expires_at = match next.phase {
             Phase::Verifying { .. } => self.inner.clock.now() + LIFETIME,
@@ -205,40 +216,85 @@ impl AccountLinking {
     /// Removes a connection here and at Scalekit; its principals are then not connected.
     pub(in super::super) async fn delete_connection(&self, user: &UserId) -> Result<()> {
         self.delete_account_soon(user).await?;
-        let principals = self.connection(user).await?.map(|found| found.value.principals);
-        self.inner.store.remove::<ConnectionRecord>(&self.key(&user.digest())).await?;
-        self.announce_change();
-        for principal in principals.iter().flatten() {
+        self.forget_connection(&self.key(&user.digest())).await
+    }
+
+    /// Removes a connection here, by its key; that Scalekit must forget it was written down.
+    pub(in super::super) async fn forget_connection(&self, key: &str) -> Result<()> {
+        let found = self.inner.store.get::<ConnectionRecord>(key).await?;
+        if self.inner.store.remove::<ConnectionRecord>(key).await? {
+            self.announce_change();
+        }
+        for principal in found.iter().flat_map(|found| &found.value.principals) {
             self.inner.endings.tell(principal);
         }
         Ok(())
     }
 
-    /// Takes the principal off a connection, and deletes the connection when it was the last.
-    /// Whether deleting one account revokes only its own token or GitHub's whole grant to that
-    /// person is not documented, so the successor is looked at afterwards, and where it died no
-    /// further ones are deleted.
+    /// Takes the principal off a connection, which ends with its last one. `successor`: what they go
+    /// on with, if anything.
     pub(super) async fn let_go(
         &self,
         principal: &PrincipalId,
         user: &UserId,
-        successor: &UserId,
+        successor: Option<&UserId>,
     ) -> Result<()> {
-        self.change_connection(user, |found| found.principals.retain(|other| other != principal))
+        let now = self.inner.clock.now();
+        let is_over = self
+            .inner
+            .store
+            .update::<ConnectionRecord, _>(&self.key(&user.digest()), |found| {
+                found.value.principals.retain(|other| other != principal);
+                let is_over = found.value.principals.is_empty();
+                if is_over {
+                    // Absent for everybody from now on, and there for the sweeper: in one write, so
+                    // that no account is forgotten before somebody has to delete it.
+                    found.expires_at = now;
+                    found.value.superseded_by = successor.cloned();
+                }
+                Change::Write(is_over)
+            })
             .await?;
-        let Some(left) = self.connection(user).await? else { return Ok(()) };
-        // By version: somebody may take it up again at this very moment.
-        let key = self.key(&user.digest());
-        if !left.value.principals.is_empty()
-            || !self.inner.store.remove_if::<ConnectionRecord>(&key, left.version).await?
-        {
-            return Ok(());
-        }
-        let harmful = self.inner.store.get::<HarmfulDeletions>(HarmfulDeletions::KEY).await?;
-        if harmful.is_none() {
-            self.delete_soon(DeletionRecord::superseded(user, successor)).await?;
+        if is_over == Some(true) {
+            self.inner.deletions.notify_one();
         }
         Ok(())
+    }
+
+    /// Lets go of the connections that the principal's pointer has left.
+    pub(super) async fn let_go_of_superseded(&self, principal: &PrincipalId) -> Result<()> {
+        let Some(record) = self.principal_record(principal).await? else { return Ok(()) };
+        if record.superseded.is_empty() {
+            return Ok(());
+        }
+        for user in
+            record.superseded.iter().filter(|user| Some(*user) != record.connection.as_ref())
+        {
+            self.let_go(principal, user, record.connection.as_ref()).await?;
+        }
+        self.inner
+            .store
+            .update::<PrincipalRecord, _>(&self.key(principal.as_str()), |found| {
+                found.value.superseded.retain(|user| !record.superseded.contains(user));
+                Change::Write(())
+            })
+            .await?;
+        Ok(())
+    }
+
+    /// Writes down that Scalekit must forget an account that `successor` took the place of. Whether
+    /// that revokes only its own token or GitHub's whole grant to that person is not documented, so
+    /// the successor is looked at afterwards, and where one died no further ones are deleted.
+    pub(in super::super) async fn delete_superseded_soon(
+        &self,
+        user: &UserId,
+        successor: &UserId,
+    ) -> Result<()> {
+        let harmful = self.inner.store.get::<HarmfulDeletions>(HarmfulDeletions::KEY).await?;
+        match harmful {
+            None => self.delete_soon(DeletionRecord::superseded(user, successor)).await,
+            Some(_) => Ok(()),
+        }
     }
 
     /// Writes down that Scalekit must forget the account, and wakes the sweeper to tell it.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::*;
 use crate::{
     domain::{SystemClock, SystemEntropy},
-    identity::{connection::DeletionRecord, samples},
+    identity::{Sweeper, connection::DeletionRecord, samples},
 };
 
 struct Desk {
@@ -31,6 +31,7 @@ impl Desk {
             principals: vec![self.principal.clone()],
             needs_reauthorization: false,
             last_used_at: now,
+            superseded_by: None,
         };
         let key = self.linking.key(&user.digest());
         self.linking.store().insert(&key, &record, now + LIFETIME).await.unwrap();
@@ -52,8 +53,11 @@ impl Desk {
     }
 
     async fn is_to_be_deleted(&self, user: &UserId) -> bool {
-        let due = self.linking.store().expired::<DeletionRecord>(100).await.unwrap();
-        due.iter().any(|(_, found)| found.value.user == *user)
+        // What was let go of has expired, and the sweeper writes down what follows from that. It
+        // reaches nobody, so what is written down stays.
+        Sweeper::new(self.linking.clone()).sweep().await.unwrap();
+        let key = self.linking.key(&user.digest());
+        self.linking.store().get::<DeletionRecord>(&key).await.unwrap().is_some()
     }
 
     async fn record(&self) -> PrincipalRecord {
@@ -112,14 +116,14 @@ async fn a_connection_goes_with_its_last_user() {
     let (user, successor) = (desk.connection().await, desk.connection().await);
     let other = PrincipalId::mint(&SystemEntropy);
     desk.linking.change_connection(&user, |found| found.add_principal(&other)).await.unwrap();
-    desk.linking.let_go(&desk.principal, &user, &successor).await.unwrap();
+    desk.linking.let_go(&desk.principal, &user, Some(&successor)).await.unwrap();
     assert!(desk.is_kept(&user).await && !desk.is_to_be_deleted(&user).await);
-    desk.linking.let_go(&other, &user, &successor).await.unwrap();
+    desk.linking.let_go(&other, &user, Some(&successor)).await.unwrap();
     assert!(!desk.is_kept(&user).await && desk.is_to_be_deleted(&user).await);
     desk.linking.note_harmful_deletion(&successor).await.unwrap();
     let harmed = desk.linking.connection(&successor).await.unwrap().unwrap();
     assert!(harmed.value.needs_reauthorization);
-    desk.linking.let_go(&desk.principal, &successor, &user).await.unwrap();
+    desk.linking.let_go(&desk.principal, &successor, Some(&user)).await.unwrap();
     assert!(!desk.is_kept(&successor).await && !desk.is_to_be_deleted(&successor).await);
 }
 

@@ -2,6 +2,7 @@
 
 use std::time;
 
+use async_trait::async_trait;
 use chrono::Duration;
 use tokio::time::timeout;
 
@@ -10,7 +11,7 @@ use super::{
 };
 use crate::{
     domain::{PrincipalId, Timestamp, failure::Result as Fallible},
-    identity::Person,
+    identity::{Person, Register},
     store::{Change, Versioned},
 };
 
@@ -19,6 +20,17 @@ const KEEP_SLACK: Duration = Duration::days(1);
 
 /// How soon an ending at another instance is noticed.
 const LOOK_EVERY: time::Duration = time::Duration::from_secs(2);
+
+#[async_trait]
+impl Register for Grants {
+    async fn note(&self, person: &Person) -> Fallible<()> {
+        self.remember(person).await.map(|_| ())
+    }
+
+    async fn revoke_all(&self, principal: &PrincipalId) -> Fallible<()> {
+        Self::revoke_all(self, principal).await.map(|_| ())
+    }
+}
 
 impl Grants {
     /// Notes that a person was here, with or without a grant, and says in which epoch.

@@ -40,7 +40,7 @@ fn world() -> World {
     let linking = samples::linking(AuthMode::OAuth, store.clone(), clock);
     World {
         sweeper: Sweeper::new(server, linking),
-        people: People::new(store, entropy),
+        people: People::new(store, None, entropy),
         clock: manual,
     }
 }

@@ -8,7 +8,8 @@ use serde_json::Value;
 use url::Url;
 
 use super::{
-    AccountStatus, AuthorizationRequest, DenialMode, FakeScalekit, TokenStorage, VerificationMode,
+    AccountStatus, AuthorizationRequest, DenialMode, FakeScalekit, LinkUse, TokenStorage,
+    VerificationMode,
 };
 use crate::fakes::{
     github::{FakeGitHub, random},
@@ -32,11 +33,12 @@ impl FakeScalekit {
 
     fn follow_link(&self, token: &str) -> Response {
         let now = self.0.clock.now();
+        let often = self.settings().links == LinkUse::Often;
         let mut state = self.state();
         let place = state
             .links
             .iter()
-            .position(|link| link.token == token && !link.used && link.expires_at > now);
+            .position(|link| link.token == token && (often || !link.used) && link.expires_at > now);
         let Some(place) = place else {
             return page(StatusCode::GONE, "This link has expired", "Ask for a new link.");
         };

@@ -62,6 +62,14 @@ pub enum DenialMode {
     EndsAtScalekit,
 }
 
+/// How often one of Scalekit's links may be followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LinkUse {
+    Once,
+    /// By whoever has it, until it expires: each gets an authorization request of their own.
+    Often,
+}
+
 /// What deleting an account revokes at GitHub.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeletionMode {
@@ -79,6 +87,7 @@ pub struct Settings {
     pub proxy: ProxyMode,
     pub denial: DenialMode,
     pub deletion: DeletionMode,
+    pub links: LinkUse,
     pub mismatch_consumes: bool,
 }
 
@@ -90,6 +99,7 @@ impl Default for Settings {
             proxy: ProxyMode::Enabled,
             denial: DenialMode::ComesBack,
             deletion: DeletionMode::Token,
+            links: LinkUse::Once,
             mismatch_consumes: false,
         }
     }

@@ -148,6 +148,30 @@ pub async fn a11(house: &mut House) {
     browser.press(&first, "Authorize as octocat").await;
     browser.press(&second, "Authorize as octocat").await;
     assert_eq!(both.login().await.as_deref(), Some("octocat"));
+    for end in ["Authorize as mira-holm", "Cancel"] {
+        two_tabs_of_one_link(house, end).await;
+    }
+}
+
+/// The button of one link, pressed in two tabs: the older one is not wanted any more, however it
+/// ends, and the newer one works.
+async fn two_tabs_of_one_link(house: &House, end: &str) {
+    let resident = house.resident("mira-holm").await;
+    let again = resident.agent.call("connect_github", serde_json::json!({ "reconnect": true }));
+    let (browser, link) = (Browser::new(), again.await.link());
+    // Its account is deleted at once, but Scalekit may be slow.
+    let delete = Match::path("POST", "/api/v1/connected_accounts:delete");
+    let gate = house.server.world.scalekit.hold(delete);
+    let (older, newer) = (browser.to_consent(&link).await, browser.to_consent(&link).await);
+    let verified = house.verified();
+    let page = browser.press(&older, end).await;
+    assert_eq!(page.status, 410, "{page:?}");
+    assert!(page.says("newer link"), "{page:?}");
+    assert_eq!(house.verified(), verified);
+    drop(gate);
+    let page = browser.press(&newer, "Authorize as mira-holm").await;
+    assert!(page.says("Connected as @mira-holm"), "{page:?}");
+    assert_eq!(resident.login().await.as_deref(), Some("mira-holm"));
 }
 
 /// Callbacks that Scalekit never sent, while an honest one is on its way.
@@ -166,6 +190,8 @@ pub async fn a12(house: &mut House) {
             format!("state={state}&auth_request_id="),
             format!("state={state}&auth_request_id={}", "x".repeat(2_000)),
             format!("state={state}&state={state}&auth_request_id=x"),
+            // Nobody has consented yet, so there is nothing to verify.
+            format!("state={state}&auth_request_id=made-up"),
             format!("state={state}&auth_request_id=x&auth_request_id=y"),
             format!("state[]={state}&auth_request_id=x"),
             String::new(),
@@ -209,10 +235,19 @@ pub async fn a13(house: &mut House) {
     assert_eq!(repairs.login().await.as_deref(), Some("octocat"));
     assert_eq!(house.verified(), verified + 1, "no second consent");
     if house.is_oauth() {
-        // A trip begins at the client, which has nothing yet: it starts again, and succeeds.
+        // The client of a trip has nothing yet to ask with: the person opens the same page again.
         let trip = house.asks().await;
-        trip.approve(&browser, "octocat").await;
+        let callback = trip.callback(&browser, "octocat").await;
+        let gate = house.server.world.scalekit.hold(Match::path("GET", "/proxy/user"));
+        tokio::select! {
+            page = browser.get(&callback) => panic!("it must not finish: {page:?}"),
+            () = gate.until_waiting(1) => {}
+        }
+        house.server.kill_and_restart().await;
+        gate.release();
+        browser.get(&callback).await;
         assert_eq!(trip.login().await.as_deref(), Some("octocat"));
+        assert_eq!(house.verified(), verified + 2, "no second consent");
     }
 }
 

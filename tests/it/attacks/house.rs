@@ -166,10 +166,7 @@ impl Resident {
     }
 
     pub fn tokens(&self) -> &Tokens {
-        match &self.asking.way {
-            Way::Trip(_, tokens) => tokens.get().expect("they came before the agent"),
-            Way::Link(_) => panic!("no tokens in this mode"),
-        }
+        self.asking.tokens().expect("a mode with tokens, which came before the agent")
     }
 
     /// Asks for a link with which the connection may be made again.
@@ -257,6 +254,14 @@ impl Asking {
                     Err(()) => None,
                 }
             }
+        }
+    }
+
+    /// The tokens that a trip has brought.
+    pub fn tokens(&self) -> Option<&Tokens> {
+        match &self.way {
+            Way::Trip(_, tokens) => tokens.get(),
+            Way::Link(_) => None,
         }
     }
 

@@ -6,10 +6,11 @@ use futures_util::future::join_all;
 use serde_json::json;
 
 use super::house::{
-    House, Resident, assert_refused, came_back, parameter, possible_callback, with_parameter,
+    Asking, House, Resident, assert_refused, came_back, parameter, possible_callback,
+    with_parameter,
 };
 use crate::{
-    fakes::{Browser, Match},
+    fakes::{Browser, LinkUse, Match},
     oauth::client::OAuthClient,
 };
 
@@ -79,8 +80,46 @@ pub async fn a03(house: &mut House) {
         let other = with_parameter(&came_back(&done), "auth_request_id", "another");
         assert_eq!(attacker.get(other).await.status, 403);
         assert_eq!(house.verified(), verified + 1);
-        assert_eq!(asking.login().await, None);
+        assert_nothing_left(&asking, &victim, house).await;
     }
+    if house.is_oauth() {
+        one_link_for_two(house).await;
+    }
+}
+
+/// What a trip had given is gone: the program's access, and the sign-in of the browser.
+async fn assert_nothing_left(asking: &Asking, browser: &Browser, house: &House) {
+    let Some(tokens) = asking.tokens() else {
+        assert_eq!(asking.login().await, None);
+        return;
+    };
+    assert!(!asking.client().is_admitted(&tokens.access).await);
+    assert_eq!(asking.client().refresh(&tokens.refresh).await.status(), 400);
+    let page = browser.get(house.url("/")).await;
+    assert!(page.form_with("Sign in with GitHub").is_some(), "{page:?}");
+}
+
+/// Should one of Scalekit's links serve two people, and the tokens lie with the account, then the
+/// attacker, who is faster, is taken for the victim: until the victim comes back.
+async fn one_link_for_two(house: &House) {
+    let scalekit = &house.server.world.scalekit;
+    scalekit.configure(|settings| settings.links = LinkUse::Often);
+    let (attacker, victim, trip) = (Browser::new(), Browser::new(), house.asks().await);
+    let at_github = trip.to_github(&attacker).await;
+    let link = at_github.chain.iter().find(|hop| hop.url.path().starts_with("/magicLink/"));
+    let at_github_too = victim.get(&link.unwrap().url).await;
+    let own = possible_callback(&attacker, &at_github, "mira-holm").await.unwrap();
+    let theirs = possible_callback(&victim, &at_github_too, "octocat").await.unwrap();
+    attacker.get(own).await;
+    assert!(trip.login().await.is_some());
+    let page = victim.get(theirs).await;
+    assert_eq!(page.status, 403, "{page:?}");
+    assert_nothing_left(&trip, &attacker, house).await;
+    // Nor does it come back when the victim connects for themselves.
+    let resident = house.resident("octocat").await;
+    assert_nothing_left(&trip, &attacker, house).await;
+    assert_eq!(resident.login().await.as_deref(), Some("octocat"));
+    scalekit.configure(|settings| settings.links = LinkUse::Once);
 }
 
 /// The attacker's own authorization, slipped into the victim's browser.

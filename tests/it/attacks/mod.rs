@@ -103,7 +103,7 @@ catalogue! {
         "The flow is bound to the browser that pressed; another one burns it before anything is verified"
     a03 linking (tested in BOTH) (tested in BOTH) (tested in BOTH)
         "The attacker replays the callback that the victim's browser brought"
-        "A burned or finished flow never verifies; a state in two browsers undoes the connection"
+        "A burned or finished flow never verifies; a state in two browsers undoes the connection and what came of it"
     a04 front (tested in USUAL) (tested in USUAL) (tested in USUAL)
         "Forged `Host`, `Forwarded` and `X-Forwarded-*`, absolute-form targets, doubled headers"
         "Every link is made from `PUBLIC_BASE_URL`; foreign names are refused"
@@ -127,13 +127,13 @@ catalogue! {
         "Verification is claimed by compare-and-set before it is asked for"
     a11 flows (tested in USUAL) (tested in USUAL) (tested in USUAL)
         "Two tabs, two agents, two first-ever tabs hinder each other"
-        "Each flow has its own identifier, state and binding"
+        "Each press of a button has its own identifier and state, each flow its own binding"
     a12 flows (tested in USUAL) (tested in USUAL) (tested in USUAL)
         "Bogus callbacks while an honest one is on its way"
         "What carries no known state and no authorization ends nothing"
     a13 flows (tested in USUAL) (tested in USUAL) (tested in USUAL)
         "The process is killed between verification and its record"
-        "The step is written first; a fresh identifier makes an active account unambiguous"
+        "The step is written first; a fresh identifier makes an active account unambiguous, and the same callback takes it up"
     a14 tokens (na MACHINE) (na MACHINE) (tested in USUAL)
         "A stolen session id with another person's token, or with none"
         "A session is its person's; to others it is unknown on every method"

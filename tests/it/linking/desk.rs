@@ -59,6 +59,7 @@ impl Desk {
             Accounts::Linked(Scalekit::new(settings, transport, Arc::new(clock.clone()))),
             store.clone(),
             Keyring::new(Secret::from("k".repeat(32)), Vec::new()),
+            None,
             Arc::new(clock.clone()),
             entropy,
         );
@@ -181,6 +182,7 @@ pub fn flow_in(phase: Phase, principal: Option<PrincipalId>, created_at: Timesta
         principal,
         purpose: FlowPurpose::Link,
         user: UserId::mint(&SystemEntropy),
+        former_users: Vec::new(),
         client: ClientName::default(),
         created_at,
         phase,

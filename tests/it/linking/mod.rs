@@ -4,6 +4,7 @@
 mod desk;
 mod handles;
 mod honest;
+mod interrupted;
 mod lasting;
 mod people;
 mod races;

@@ -244,8 +244,13 @@ async fn a_disconnect_also_takes_what_was_done_and_not_pointed_to() {
     assert!(desk.store.replace(&place, found.version, &unpointed, found.expires_at).await.unwrap());
     let found = desk.flow(&flow).await;
     let account = desk.connection(&user).await.unwrap().account;
-    let phase =
-        Phase::Done { binding: None, auth_request: None, connection: user.clone(), account };
+    let phase = Phase::Done {
+        binding: None,
+        auth_request: None,
+        browser: None,
+        connection: user.clone(),
+        account,
+    };
     let done = Flow { phase, ..found.value };
     let place = key(desk.mode, flow.as_str());
     assert!(desk.store.replace(&place, found.version, &done, found.expires_at).await.unwrap());

@@ -72,11 +72,13 @@ async fn what_a_crash_left_is_brought_to_its_end() {
             principals: vec![principal.id.clone()],
             needs_reauthorization: false,
             last_used_at: now,
+            superseded_by: None,
         };
         desk.keep(&user.digest(), &connection, now + Duration::hours(1)).await;
         let done = Phase::Done {
             binding: None,
             auth_request: None,
+            browser: None,
             connection: user.clone(),
             account: octocat(),
         };

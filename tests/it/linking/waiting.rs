@@ -36,6 +36,7 @@ fn linking(world: &World) -> AccountLinking {
         Accounts::Linked(Scalekit::new(settings, transport, clock.clone())),
         Store::memory(clock.clone()),
         Keyring::new(Secret::from("k".repeat(32)), Vec::new()),
+        None,
         clock,
         entropy,
     )

@@ -7,7 +7,7 @@ use url::form_urlencoded::Serializer;
 
 use super::{OAuthClient, SECRET, client::parameter, start, until_accounts};
 use crate::{
-    fakes::{Browser, Page, VerificationMode},
+    fakes::{Browser, Match, Page, VerificationMode},
     support::Server,
 };
 
@@ -151,6 +151,56 @@ async fn trips_that_end_make_room() {
     let consent = client.to_github(&browser).await;
     let back = finished(&browser, &consent).await;
     assert!(parameter(&back.url, "code").is_some(), "{back:?}");
+}
+
+/// A reload drops the request that verifies. The page that follows arrives, or says how to go on.
+#[tokio::test]
+async fn whoever_reloads_in_the_middle_of_a_trip_arrives() {
+    let server = start().await;
+    let (client, browser) = (OAuthClient::discover(&server).await, Browser::new());
+    for until_done in [false, true] {
+        let verified = server.world.scalekit.verify_calls().len();
+        let consent = client.to_github(&browser).await;
+        browser.stop_before(Some(&server.url("/user/verify")));
+        let callback = finished(&browser, &consent).await.url;
+        browser.stop_before(None);
+        let gate = server.world.scalekit.hold(Match::path("GET", "/proxy/user"));
+        tokio::select! {
+            page = browser.get(&callback) => panic!("it must not finish: {page:?}"),
+            () = gate.until_waiting(1) => {}
+        }
+        if until_done {
+            gate.release();
+            until_signed_in(&server, &browser).await;
+            let late = browser.get(&callback).await;
+            assert_eq!(late.status, 410, "{late:?}");
+            let again = late.links.iter().find(|link| link.text.contains("Try again")).unwrap();
+            let again = browser.follow(&late, &again.href).await;
+            let back = browser.press(&again, "Allow as @octocat").await;
+            assert!(parameter(&back.url, "code").is_some(), "{back:?}");
+        } else {
+            // Nobody waits for the first request's answer, but its work goes on.
+            let second = async {
+                gate.until_waiting(2).await;
+                gate.release();
+            };
+            let (back, ()) = tokio::join!(browser.get(&callback), second);
+            assert!(parameter(&back.url, "code").is_some(), "{back:?}");
+        }
+        assert_eq!(server.world.scalekit.verify_calls().len(), verified + 1);
+        // The next round begins signed out, as whom nobody knows.
+        let page = browser.get(server.url("/")).await;
+        browser.press(&page, "Sign out").await;
+    }
+}
+
+async fn until_signed_in(server: &Server, browser: &Browser) {
+    for _ in 0..400 {
+        if browser.get(server.url("/")).await.says("Connected as @octocat") {
+            return;
+        }
+    }
+    panic!("the trip was not finished");
 }
 
 /// A trip that ends makes room, but not for more of them than a person can want.
