@@ -169,7 +169,7 @@ impl App {
             AuthMode::OAuth => Guard::public,
             AuthMode::Session | AuthMode::SingleUser => Guard::loopback,
         };
-        let guard = guard(settings.public_base_url.clone(), settings.allowed_origins);
+        let guard = guard(settings.public_base_url.clone());
         let browsers = http::router(
             HttpSettings { public_base_url: settings.public_base_url, mode: settings.auth_mode },
             linking.clone(),
@@ -312,8 +312,7 @@ async fn authorization(
     };
     let refused = |problems: Vec<String>| Failure::new(FailureCode::Internal, problems.join(" "));
     let redirects = with(KNOWN_HOSTS, &added.redirect_uris);
-    let redirects =
-        RedirectPolicy::new(&redirects, settings.public_base_url.clone()).map_err(refused)?;
+    let redirects = RedirectPolicy::new(&redirects, settings.public_base_url.clone());
     let origins = with(KNOWN_ORIGINS, &added.client_id_origins);
     let documents =
         ClientDocuments::new(&origins, clock.clone(), entropy.clone())?.map_err(refused)?;

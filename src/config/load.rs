@@ -48,7 +48,6 @@ fn read(reader: &mut Reader<'_>, environment: &Environment) -> Option<Settings> 
     let store = store(reader, auth_mode, state_dir.as_deref(), &mut warnings);
     let session_secret = session_secret(reader, auth_mode, store.as_ref(), state_dir.as_deref());
     let local_key = local_key(reader, auth_mode, state_dir.as_deref(), &mut warnings);
-    let allowed_origins = reader.read("ALLOWED_ORIGINS", values::origins).unwrap_or_default();
     let deadline = reader.read("SUMMARY_DEADLINE_SECONDS", values::number(5..=300));
     let budget = reader.read("DIFF_BUDGET_CHARS", values::number(1_000..=200_000));
     let metrics_token = reader.read("METRICS_TOKEN", values::metrics_token);
@@ -62,7 +61,6 @@ fn read(reader: &mut Reader<'_>, environment: &Environment) -> Option<Settings> 
         access: access?,
         session_secret: session_secret?,
         local_key: local_key?,
-        allowed_origins,
         state_dir: state_dir?,
         store: store?,
         llm: llm?,

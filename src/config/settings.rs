@@ -26,8 +26,6 @@ pub struct Settings {
     pub session_secret: KeySource<SessionKeys>,
     /// The key of `single-user` mode.
     pub local_key: LocalKey,
-    /// Origins of web pages that may call `/mcp`, serialized as a browser sends them.
-    pub allowed_origins: Vec<String>,
     /// Where the store and the keys are kept. May not exist before [`Settings::prepare`].
     pub state_dir: PathBuf,
     /// Where records are kept.

@@ -80,7 +80,6 @@ fn scalekit_gives_each_session_its_own_person() {
         ("OPENAI_BASE_URL", "http://127.0.0.1:11434/v1"),
         ("LLM_PRIVATE", "off"),
         ("LLM_DAILY_TOKENS", "250000"),
-        ("ALLOWED_ORIGINS", "https://inspector.example, http://localhost:6274/"),
         ("LOG_FORMAT", "json"),
         ("RUST_LOG", "debug,hyper=info"),
     ];
@@ -94,7 +93,6 @@ fn scalekit_gives_each_session_its_own_person() {
     assert_eq!(keys.previous.len(), 1);
     assert_eq!(keys.previous[0].expose_secret(), SECRET);
     assert_eq!(settings.store, StoreLocation::Memory);
-    assert_eq!(settings.allowed_origins, ["https://inspector.example", "http://localhost:6274"]);
     assert_eq!((settings.llm.reads_private, settings.llm.daily_tokens), (false, Some(250_000)));
     assert_eq!(settings.log.filter.as_deref(), Some("debug,hyper=info"));
     assert!(settings.warnings.is_empty(), "{:?}", settings.warnings);
@@ -163,7 +161,6 @@ fn each_bad_value_is_a_problem_of_its_variable() {
         ("LOCAL_KEY", &["OFF", "short", "thirty-two characters with spaces"]),
         ("STORE_URL", &["redis://", "redis://h/x", "sqlite://host/x", "sqlite:/x?a=b", "store.db"]),
         ("INSTANCES", &["0", "two", "-1"]),
-        ("ALLOWED_ORIGINS", &["*", "null", "https://a.example/x", "http://a.example"]),
         ("SUMMARY_DEADLINE_SECONDS", &["4", "301", "45s", "1e2"]),
         ("DIFF_BUDGET_CHARS", &["999", "200001", "-5"]),
         ("LLM_PRIVATE", &["OFF", "no", "false"]),

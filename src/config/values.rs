@@ -80,18 +80,6 @@ pub(super) fn public_origin(text: &str) -> Parsed<Url> {
     Ok(url)
 }
 
-pub(super) fn origins(text: &str) -> Parsed<Vec<String>> {
-    text.split(',')
-        .map(str::trim)
-        .filter(|part| !part.is_empty())
-        .map(|part| {
-            let url = origin(part)?;
-            require_tls(&url)?;
-            Ok(url.origin().ascii_serialization())
-        })
-        .collect()
-}
-
 /// An upstream's address.
 pub(super) fn upstream(text: &str) -> Parsed<Url> {
     let cure = "Set an address such as https://api.example.com/v1: no user, query or fragment.";

@@ -127,12 +127,6 @@ pub const VARIABLES: &[Variable] = &[
     ),
     plain(
         SERVER,
-        "ALLOWED_ORIGINS",
-        Fallback::Described("none"),
-        "Origins of web pages that may call `/mcp` besides our own, separated by commas.",
-    ),
-    plain(
-        SERVER,
         "STATE_DIR",
         Fallback::Described("the platform's state folder"),
         "Where the store and the keys are kept. Made with access for its owner only.",

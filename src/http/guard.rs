@@ -11,8 +11,6 @@
 //! and `/.well-known/*` are called by pages of any origin: they carry no cookie, and their routes
 //! answer CORS themselves.
 
-use std::sync::Arc;
-
 use axum::{
     extract::{Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version, header},
@@ -22,7 +20,10 @@ use axum::{
 use url::{Host, Url};
 
 use super::{page::CONTENT_SECURITY_POLICY, problem::failure_response};
-use crate::domain::{Failure, FailureCode, failure::Result};
+use crate::{
+    domain::{Failure, FailureCode, failure::Result},
+    oauth::redirect::is_this_computer,
+};
 
 /// Headers that only a proxy sets, and how the names of others begin.
 const FORWARDING_HEADERS: [&str; 3] = ["forwarded", "via", "x-real-ip"];
@@ -45,7 +46,6 @@ const HSTS: &str = "max-age=31536000";
 pub struct Guard {
     reach: Reach,
     public_base_url: Url,
-    allowed_origins: Arc<Vec<String>>,
 }
 
 /// From where requests may come.
@@ -59,17 +59,13 @@ enum Reach {
 
 impl Guard {
     /// A guard for the loopback modes.
-    ///
-    /// `allowed_origins` are further origins whose pages may call `/mcp`, as browsers write them.
-    pub fn loopback(public_base_url: Url, allowed_origins: Vec<String>) -> Self {
-        Self { reach: Reach::Loopback, public_base_url, allowed_origins: Arc::new(allowed_origins) }
+    pub fn loopback(public_base_url: Url) -> Self {
+        Self { reach: Reach::Loopback, public_base_url }
     }
 
     /// A guard for `oauth` mode, wherever it is served.
-    ///
-    /// `allowed_origins` as for [`Guard::loopback`].
-    pub fn public(public_base_url: Url, allowed_origins: Vec<String>) -> Self {
-        Self { reach: Reach::Public, public_base_url, allowed_origins: Arc::new(allowed_origins) }
+    pub fn public(public_base_url: Url) -> Self {
+        Self { reach: Reach::Public, public_base_url }
     }
 
     fn admit(&self, request: &Request) -> Result<()> {
@@ -160,14 +156,12 @@ impl Guard {
         }
         Err(Failure::new(
             FailureCode::Forbidden,
-            "A page of another site tried to call this server. If that page is yours, add its \
-             origin to ALLOWED_ORIGINS.",
+            "A page of another site tried to call this server. No page may, only programs.",
         ))
     }
 
     fn may_call(&self, origin: &str) -> bool {
-        let own = self.public_base_url.origin().ascii_serialization();
-        origin == own || self.allowed_origins.iter().any(|allowed| allowed == origin)
+        origin == self.public_base_url.origin().ascii_serialization()
     }
 
     /// Where a page asked for under another loopback name is to be found: `127.0.0.1`'s cookies
@@ -195,13 +189,7 @@ impl Guard {
     /// Whether browsers shall insist on https from now on. Not for a loopback name: that would cut
     /// off every other program of the machine that serves plain http under it.
     fn insists_on_tls(&self) -> bool {
-        let is_loopback = match self.public_base_url.host() {
-            Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-            Some(Host::Ipv4(address)) => address.is_loopback(),
-            Some(Host::Ipv6(address)) => address.is_loopback(),
-            None => true,
-        };
-        self.public_base_url.scheme() == "https" && !is_loopback
+        self.public_base_url.scheme() == "https" && !is_this_computer(&self.public_base_url)
     }
 
     fn protect(&self, headers: &mut HeaderMap) {

@@ -79,8 +79,6 @@ pub struct Client {
     pub name: ClientName,
     /// Where it may be answered.
     pub redirects: Vec<RedirectUri>,
-    /// The host that serves its metadata document; `None` if it registered itself.
-    pub document_host: Option<String>,
 }
 
 /// What `client_id` carries. The field names are short because they travel.
@@ -267,7 +265,7 @@ impl Clients {
             return None;
         }
         let Claims { name, redirects, .. } = serde_json::from_slice(&claims).ok()?;
-        Some(Client { id: ClientId::new(id), name, redirects, document_host: None })
+        Some(Client { id: ClientId::new(id), name, redirects })
     }
 }
 

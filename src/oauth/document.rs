@@ -162,7 +162,6 @@ impl ClientDocuments {
     /// `invalid_client`; `temporarily_unavailable` if too many are being fetched.
     pub async fn find(&self, id: &str, policy: &RedirectPolicy) -> Result<Client, OAuthError> {
         let (inner, url) = self.address(id)?;
-        let host = url.host_str().unwrap_or_default().to_owned();
         let document = inner.document(id, url).await?.ok_or_else(|| {
             OAuthError::new(
                 ErrorCode::InvalidClient,
@@ -180,7 +179,7 @@ impl ClientDocuments {
         let redirects = metadata
             .admit(policy)
             .map_err(|error| OAuthError { code: ErrorCode::InvalidClient, ..error })?;
-        Ok(Client { id: ClientId::new(id), name, redirects, document_host: Some(host) })
+        Ok(Client { id: ClientId::new(id), name, redirects })
     }
 
     fn address(&self, id: &str) -> Result<(&Inner, Url), OAuthError> {

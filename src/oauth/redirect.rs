@@ -24,27 +24,6 @@ pub const KNOWN_HOSTS: &[&str] = &[
 /// The longest redirect URI, in bytes.
 pub const MAX_URI_BYTES: usize = 512;
 
-/// Schemes that a browser acts upon by itself, or that send the code over an open line.
-const DANGEROUS_SCHEMES: &[&str] = &[
-    "about",
-    "blob",
-    "content",
-    "data",
-    "file",
-    "filesystem",
-    "ftp",
-    "http",
-    "intent",
-    "jar",
-    "javascript",
-    "mailto",
-    "resource",
-    "vbscript",
-    "view-source",
-    "ws",
-    "wss",
-];
-
 /// What we add to a redirect URI; a URI that brings it along could make the client believe another
 /// answer than ours.
 const RESPONSE_PARAMETERS: &[&str] =
@@ -135,18 +114,11 @@ pub struct RedirectPolicy {
 }
 
 impl RedirectPolicy {
-    /// Allows these URIs and programs on the person's own computer, but nothing that leads to `own`,
-    /// the public origin of this server.
-    ///
-    /// # Errors
-    /// A sentence for each URI that must not stand in the list, for the operator.
-    pub fn new(exact: &[String], own: Url) -> Result<Self, Vec<String>> {
-        let policy = Self { exact: exact.into(), own };
-        let problems: Vec<_> = exact
-            .iter()
-            .filter_map(|uri| policy.objection(uri).map(|why| format!("{uri:?} {why}.")))
-            .collect();
-        if problems.is_empty() { Ok(policy) } else { Err(problems) }
+    /// Allows these URIs, each of which whoever reads the settings has found fit to stand in such a
+    /// list, and programs on the person's own computer, but not those at `own`, the public origin of
+    /// this server.
+    pub fn new(exact: &[String], own: Url) -> Self {
+        Self { exact: exact.into(), own }
     }
 
     /// The URI, if it is allowed.
@@ -180,44 +152,18 @@ impl RedirectPolicy {
 
     /// All names of this computer lead to the same listener.
     fn is_own_port(&self, port: u16) -> bool {
-        let own_is_loopback = match self.own.host() {
-            Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-            Some(Host::Ipv4(address)) => address.is_loopback() || address.is_unspecified(),
-            Some(Host::Ipv6(address)) => address.is_loopback() || address.is_unspecified(),
-            None => false,
-        };
-        own_is_loopback && self.own.port_or_known_default() == Some(port)
+        is_this_computer(&self.own) && self.own.port_or_known_default() == Some(port)
     }
+}
 
-    /// Why an entry of the operator's list is refused.
-    fn objection(&self, uri: &str) -> Option<&'static str> {
-        if self.admits_loopback(uri) {
-            return None;
-        }
-        let Some(url) = well_formed(uri) else {
-            return Some(
-                "is not written as a plain absolute URI (ASCII, lower-case host, no dots \
-                         or blanks to resolve, no fragment, no user, at most 512 characters)",
-            );
-        };
-        if url.origin() == self.own.origin() && url.origin().is_tuple() {
-            return Some("leads back to this server");
-        }
-        if url.scheme() != "https" && DANGEROUS_SCHEMES.contains(&url.scheme()) {
-            return Some("has a scheme that codes must not be sent to");
-        }
-        let plain_host =
-            |name: &str| name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.');
-        if url.scheme() == "https"
-            && !matches!(url.host(), Some(Host::Domain(name)) if plain_host(name))
-        {
-            return Some("names no single host");
-        }
-        // Every client writes it without, and what is compared is text.
-        if url.scheme() == "https" && url.port().is_none() && uri.contains(":443") {
-            return Some("names the port that https has anyway");
-        }
-        None
+/// Whether a browser looks for this address on its own computer. More names than the server itself
+/// would take for this machine.
+pub fn is_this_computer(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(address)) => address.is_loopback() || address.is_unspecified(),
+        Some(Host::Ipv6(address)) => address.is_loopback() || address.is_unspecified(),
+        None => false,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Settings for strangers: what `oauth` mode needs, and what stands in public without it.
 
 use super::*;
+use crate::oauth::redirect::KNOWN_HOSTS;
 
 /// What a row adds to sound settings.
 type Added<'a> = &'a [(&'static str, &'static str)];
@@ -174,6 +175,7 @@ fn redirect_uris_are_plain_and_lead_to_a_program_or_a_host() {
         "https://prs.example/anything",
         "https://prs.example./anything",
         "https://Host.example/cb",
+        "HTTPS://host.example/cb",
         "https://host.example:443/cb",
         "https://host.example:0/cb",
         "https://host.example/a/../b",
@@ -207,6 +209,9 @@ fn redirect_uris_are_plain_and_lead_to_a_program_or_a_host() {
         "host.example/cb",
         "*",
     ];
+    for uri in KNOWN_HOSTS {
+        assert_eq!(clients::redirect_uris(uri, None).unwrap(), [*uri], "shipped as they are");
+    }
     for uri in bad {
         let environment = with(public(), &[("OAUTH_REDIRECT_URIS", uri)]);
         assert_eq!(problems(&environment), ["OAUTH_REDIRECT_URIS"], "{uri}");

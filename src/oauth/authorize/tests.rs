@@ -31,7 +31,7 @@ fn world() -> World {
     let clients = Clients::new(
         Keyring::new(Secret::from("a secret of at least 32 bytes, ok".to_owned()), Vec::new()),
         "https://prs.example",
-        RedirectPolicy::new(&known, own.clone()).unwrap(),
+        RedirectPolicy::new(&known, own.clone()),
         ClientDocuments::none(),
         Arc::new(SystemClock),
         Arc::new(SystemEntropy),

@@ -19,7 +19,7 @@ fn keyring(secrets: &[&str]) -> Keyring {
 fn clients_with(keys: Keyring, base: &str) -> Clients {
     let own = Url::parse(base).unwrap();
     let known: Vec<_> = KNOWN_HOSTS.iter().map(|uri| (*uri).to_owned()).collect();
-    let policy = RedirectPolicy::new(&known, own.clone()).unwrap();
+    let policy = RedirectPolicy::new(&known, own.clone());
     let clock = Arc::new(ManualClock::new(DateTime::UNIX_EPOCH));
     let issuer = own.origin().ascii_serialization();
     Clients::new(keys, &issuer, policy, ClientDocuments::none(), clock, Arc::new(SystemEntropy))

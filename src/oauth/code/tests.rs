@@ -43,14 +43,13 @@ fn world_on(store: Store, clock: ManualClock) -> World {
     let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
     let grants = Grants::new(store.clone(), Arc::clone(&shared), Arc::clone(&entropy));
     let codes = Codes::new(store, grants.clone(), shared, entropy);
-    let policy = RedirectPolicy::new(&[], Url::parse("https://prs.example").unwrap()).unwrap();
+    let policy = RedirectPolicy::new(&[], Url::parse("https://prs.example").unwrap());
     let redirect = policy.admit(REDIRECT).unwrap();
     let request = AuthorizationRequest {
         client: Client {
             id: ClientId::new("client"),
             name: ClientName::claimed("Claude"),
             redirects: vec![redirect.clone()],
-            document_host: None,
         },
         redirect,
         redirect_was_named: true,

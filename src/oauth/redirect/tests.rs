@@ -6,7 +6,7 @@ use super::*;
 
 fn policy_at(own: &str) -> RedirectPolicy {
     let known: Vec<_> = KNOWN_HOSTS.iter().map(|uri| (*uri).to_owned()).collect();
-    RedirectPolicy::new(&known, Url::parse(own).unwrap()).unwrap()
+    RedirectPolicy::new(&known, Url::parse(own).unwrap())
 }
 
 fn policy() -> RedirectPolicy {
@@ -218,48 +218,6 @@ fn only_the_port_may_differ_and_only_on_this_computer() {
     assert_eq!(policy.choose(&two, None), None);
     assert_eq!(policy.choose(&two[..1], None), Some(two[0].clone()));
     assert_eq!(policy.choose(&[], None), None);
-}
-
-#[test]
-fn the_operators_list_is_checked() {
-    let own = Url::parse("https://prs.example").unwrap();
-    let bad = [
-        "javascript:alert(1)",
-        "javascript://x/%0aalert(1)",
-        "intent://x/y",
-        "data://x/y",
-        "http://intranet/cb",
-        "https://prs.example/anything",
-        "https://Example.com/cb",
-        "https://example.com:443/cb",
-        "HTTPS://example.com/cb",
-        "MyApp://oauth/cb",
-        "https://user@example.com/cb",
-        "https://example.com/cb#x",
-        "https://example.com/a/../b",
-        "https://*.example.com/cb",
-        "https://127.0.0.1/cb",
-        "https://example.com/cb?code=1",
-        "example.com/cb",
-        "",
-    ];
-    let list: Vec<_> = bad.iter().map(|uri| (*uri).to_owned()).collect();
-    let problems = RedirectPolicy::new(&list, own.clone()).unwrap_err();
-    let unnoticed: Vec<_> = bad
-        .iter()
-        .filter(|uri| !problems.iter().any(|p| p.starts_with(&format!("{uri:?}"))))
-        .collect();
-    assert!(unnoticed.is_empty(), "{unnoticed:?}");
-    let good = [
-        "https://example.com/cb?x=1",
-        "https://example.com:4430/cb",
-        "https://example.com",
-        "myapp://oauth/cb",
-        "myapp://oauth/cb:443",
-        "http://127.0.0.1:8/x",
-    ];
-    let list: Vec<_> = good.iter().map(|uri| (*uri).to_owned()).collect();
-    assert!(RedirectPolicy::new(&list, own).is_ok());
 }
 
 #[test]

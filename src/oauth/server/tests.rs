@@ -32,7 +32,7 @@ fn server_at(clock: Arc<dyn Clock>) -> AuthorizationServer {
     let clients = Clients::new(
         Keyring::new(Secret::from("a secret of at least 32 bytes, ok".to_owned()), Vec::new()),
         endpoints.issuer(),
-        RedirectPolicy::new(&[], own).unwrap(),
+        RedirectPolicy::new(&[], own),
         ClientDocuments::none(),
         clock,
         entropy,
