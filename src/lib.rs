@@ -42,7 +42,8 @@
 //!
 //! Every kind of record in the store. "Everything" is *Delete everything about me* on the person's
 //! page, and what happens by itself after 30 days without a live token; "disconnect" is the tool and
-//! the button. What neither deletes names nobody: random identifiers, a program's name, digests.
+//! the button. What neither deletes names nobody (random identifiers, a program's name, digests), or
+//! ends within minutes.
 //!
 //! | Kind | Holds | At most | Deleted by |
 //! | --- | --- | --- | --- |
@@ -60,8 +61,8 @@
 //! | `claim` | SHA-256 of a request state that was used | 15 minutes | its end of time |
 //! | `machine` | the one principal of `single-user` mode | for ever | removing the store |
 //! | `oauth-grant` | digests of tokens, client, GitHub's number | 30 days idle, 90 days | revoking, everything |
-//! | `oauth-person` | which grants a principal has, GitHub's number | 30 days after the last grant | 30 days later |
-//! | `oauth-code` | digest of a code, client, GitHub's number | 60 seconds; once used a day | its end of time |
+//! | `oauth-person` | which grants a principal has, GitHub's number | 30 days after the last grant | 30 days later, everything |
+//! | `oauth-code` | digest of a code, client; until it is used GitHub's number | 60 seconds; once used a day | its end of time |
 //! | `client-keys` | keys that verify a registered client, 64 at most | for ever | removing the store |
 //! | `seal` | names of the keys that the store is and was sealed with | for ever | removing the store |
 //!

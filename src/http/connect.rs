@@ -143,7 +143,7 @@ fn form(shown: &ConnectPage, pages: &Pages) -> Markup {
                 @if shown.known_accounts.is_empty() {
                     button.go { "Connect GitHub" }
                 } @else {
-                    button { "Connect another GitHub account" }
+                    button.arm { "Connect another GitHub account" }
                 }
             }
         },

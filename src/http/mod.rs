@@ -15,6 +15,7 @@ mod page;
 mod person;
 mod problem;
 mod verify;
+mod visitor;
 
 use std::{sync::Arc, time::Duration};
 

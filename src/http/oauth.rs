@@ -20,13 +20,11 @@ use super::{
     browser_request::{Browser, admit_form, form_body, not_from_our_page, parameter},
     page,
     problem::failure_response,
+    visitor::Visitor,
 };
 use crate::{
     domain::{Failure, FailureCode, failure::Result, identifier::sha256_hex},
-    identity::{
-        BrowserCookie,
-        linking::{Identified, SignedIn},
-    },
+    identity::{BrowserCookie, linking::Identified},
     oauth::{
         Asker, AuthorizationRequest, AuthorizationServer, ErrorCode, Location, OAuthError, Refusal,
     },
@@ -35,6 +33,10 @@ use crate::{
 
 /// What the forms about an authorization request are about, beside the request itself.
 const CONSENT: &str = "consent";
+
+/// What the page says first when it is shown again instead of doing what a button said.
+const ANOTHER_IS_SIGNED_IN: &str = "Meanwhile another GitHub account was signed in to this \
+    browser. Nothing was allowed; look again at who it would be for.";
 
 /// The consent form repeats the request it is about.
 const LONGEST_CONSENT: usize = 16 * 1024;
@@ -78,12 +80,10 @@ async fn show(
             Ok(request) => request,
             Err(refusal) => return Ok(refused(&refusal)),
         };
-        let known = match &browser.cookie {
-            Some(cookie) => consent.pages.linking.signed_in(cookie).await?,
-            None => None,
-        };
+        let visitor = Visitor::of(browser.cookie.as_ref(), &consent.pages, &consent.server).await?;
         let csrf = consent.pages.linking.csrf(&subject(&query), browser.cookie.as_ref());
-        Ok(form(&request, &query, &csrf, known.as_ref()).into_response())
+        let shown = Shown { request: &request, query: &query, csrf: &csrf };
+        Ok(form(&shown, visitor.as_ref(), None).into_response())
     };
     shown.await.unwrap_or_else(|f: Box<Failure>| failure_response(&f, &headers))
 }
@@ -127,7 +127,8 @@ impl Consent {
             "decline" => Ok(onward("Nothing was allowed", &self.server.decline(&request))),
             // Only with a token that was made for this very cookie: nothing else is asked then.
             "as_signed_in" if good_for(Some(&cookie)) => {
-                self.allow_signed_in(&request, &cookie).await
+                let shown = Shown { request: &request, query: &query, csrf: &csrf };
+                self.allow_signed_in(&shown, &cookie, body).await
             }
             "allow" => self.send_to_github(&request, query, &cookie).await,
             _ => Err(not_from_our_page()),
@@ -140,17 +141,37 @@ impl Consent {
     /// The person is signed in to this browser: no trip to GitHub.
     async fn allow_signed_in(
         &self,
-        request: &AuthorizationRequest,
+        shown: &Shown<'_>,
         cookie: &BrowserCookie,
+        body: &[u8],
     ) -> Result<Response> {
-        let known = self.pages.linking.signed_in(cookie).await?;
-        let Some(SignedIn { person, account: Some(_), .. }) = known else {
+        let visitor = Visitor::of(Some(cookie), &self.pages, &self.server).await?;
+        let Some(visitor) = visitor.filter(|visitor| visitor.known.account.is_some()) else {
             return Err(Failure::new(
                 FailureCode::AuthorizationExpired,
                 "You are no longer signed in to this browser.",
             ));
         };
-        Ok(onward("Allowed", &self.server.grant(request, &person).await?))
+        if !visitor.is_meant_by(body)? {
+            let page = form(shown, Some(&visitor), Some(ANOTHER_IS_SIGNED_IN));
+            return Ok((StatusCode::CONFLICT, page).into_response());
+        }
+        let Visitor { known, epoch } = visitor;
+        Ok(onward("Allowed", &self.server.grant(shown.request, &known.person, epoch).await?))
+    }
+
+    async fn token(&self, headers: &HeaderMap, body: Result<Bytes, BytesRejection>) -> Response {
+        if has_password(headers) {
+            return no_password();
+        }
+        let body = match body {
+            Ok(body) => body,
+            Err(rejection) => return unread(&rejection, ErrorCode::InvalidRequest),
+        };
+        match self.server.token(&body).await {
+            Ok(answer) => json(StatusCode::OK, answer.to_json()),
+            Err(error) => oauth_error(&error),
+        }
     }
 
     async fn send_to_github(
@@ -171,9 +192,10 @@ impl Consent {
 pub(super) async fn granted(
     server: &AuthorizationServer,
     identified: &Identified,
+    epoch: String,
 ) -> Result<Response> {
     match server.authorize(identified.continuation.as_bytes()).await {
-        Ok(request) => Ok(see_other(&server.grant(&request, &identified.person).await?)),
+        Ok(request) => Ok(see_other(&server.grant(&request, &identified.person, epoch).await?)),
         Err(refusal) => Ok(refused(&refusal)),
     }
 }
@@ -202,18 +224,24 @@ fn subject(query: &str) -> String {
     format!("{CONSENT}/{}", sha256_hex(query.as_bytes()))
 }
 
-fn form(
-    request: &AuthorizationRequest,
-    query: &str,
-    csrf: &str,
-    known: Option<&SignedIn>,
-) -> Markup {
-    let login = known.and_then(|known| known.account.as_ref()).map(|account| &account.login);
+/// What the consent page is about.
+struct Shown<'a> {
+    request: &'a AuthorizationRequest,
+    query: &'a str,
+    csrf: &'a str,
+}
+
+fn form(shown: &Shown<'_>, visitor: Option<&Visitor>, notice: Option<&str>) -> Markup {
+    let Shown { request, query, csrf } = *shown;
+    let account = visitor.and_then(|visitor| visitor.known.account.as_ref());
     let button = |decision: &str, class: &str, text: Markup| {
         html! {
             form method="post" action="/authorize" {
                 input type="hidden" name="request" value=(query);
                 input type="hidden" name="csrf" value=(csrf);
+                @if let (Some(account), "as_signed_in") = (account, decision) {
+                    input type="hidden" name="account" value=(account.id);
+                }
                 button class=(class) name="decision" value=(decision) { (text) }
             }
         }
@@ -221,6 +249,7 @@ fn form(
     page::layout(
         "Allow access",
         &html! {
+            @if let Some(notice) = notice { p.note role="alert" { (notice) } }
             h1 { "Allow access to pull request summaries?" }
             p { (asks(&request.asker())) }
             ul {
@@ -231,8 +260,8 @@ fn form(
                 strong { "Allow this only if you started it a minute ago." }
                 " If somebody sent you here, close this page. Never copy the address that follows."
             }
-            @if let Some(login) = login {
-                (button("as_signed_in", "go", html! { "Allow as @" (login) }))
+            @if let Some(account) = account {
+                (button("as_signed_in", "go", html! { "Allow as @" (account.login) }))
                 (button("allow", "arm", html! { "Use another GitHub account" }))
             } @else {
                 (button("allow", "go", html! { "Allow and go on to GitHub" }))
@@ -307,15 +336,15 @@ pub(super) fn set_cookie(
     Ok(())
 }
 
-async fn token(State(consent): State<Consent>, body: Result<Bytes, BytesRejection>) -> Response {
-    let body = match body {
-        Ok(body) => body,
-        Err(rejection) => return unread(&rejection, ErrorCode::InvalidRequest),
-    };
-    match consent.server.token(&body).await {
-        Ok(answer) => json(StatusCode::OK, answer.to_json()),
-        Err(error) => oauth_error(&error),
-    }
+async fn token(
+    State(consent): State<Consent>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    let mut response = consent.token(&headers, body).await;
+    // Beside `no-store`, which is on every answer (RFC 6749 section 5.1).
+    response.headers_mut().insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
+    response
 }
 
 async fn register(State(consent): State<Consent>, body: Result<Bytes, BytesRejection>) -> Response {
@@ -329,7 +358,14 @@ async fn register(State(consent): State<Consent>, body: Result<Bytes, BytesRejec
     }
 }
 
-async fn revoke(State(consent): State<Consent>, body: Result<Bytes, BytesRejection>) -> Response {
+async fn revoke(
+    State(consent): State<Consent>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    if has_password(&headers) {
+        return no_password();
+    }
     let body = match body {
         Ok(body) => body,
         Err(rejection) => return unread(&rejection, ErrorCode::InvalidRequest),
@@ -338,6 +374,27 @@ async fn revoke(State(consent): State<Consent>, body: Result<Bytes, BytesRejecti
         Ok(()) => StatusCode::OK.into_response(),
         Err(error) => oauth_error(&error),
     }
+}
+
+/// Whether a client means to prove itself by a password, which none has here.
+fn has_password(headers: &HeaderMap) -> bool {
+    let is_basic = |value: &HeaderValue| {
+        value.as_bytes().get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"basic"))
+    };
+    headers.get_all(header::AUTHORIZATION).iter().any(is_basic)
+}
+
+/// RFC 6749 section 5.2: a client that used a scheme is refused in that scheme.
+fn no_password() -> Response {
+    let error = OAuthError::new(
+        ErrorCode::InvalidClient,
+        "No client has a secret here. Send the client_id in the body.",
+    );
+    let mut response = oauth_error(&error);
+    *response.status_mut() = StatusCode::UNAUTHORIZED;
+    let challenge = HeaderValue::from_static("Basic realm=\"pr-summarizer\"");
+    response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+    response
 }
 
 async fn server_metadata(State(consent): State<Consent>) -> Response {

@@ -5,7 +5,7 @@ use axum::{
     Router,
     body::Bytes,
     extract::{DefaultBodyLimit, RawQuery, State, rejection::BytesRejection},
-    http::HeaderMap,
+    http::{HeaderMap, StatusCode},
     response::{IntoResponse as _, Redirect, Response},
     routing::{get, post},
 };
@@ -16,9 +16,10 @@ use super::{
     browser_request::{Browser, admit_form, form_body, not_from_our_page, parameter},
     connect, oauth, page,
     problem::failure_response,
+    visitor::Visitor,
 };
 use crate::{
-    domain::{Failure, FailureCode, Timestamp, failure::Result},
+    domain::{Failure, FailureCode, PrincipalId, Timestamp, failure::Result},
     identity::{BrowserCookie, ClientName, linking::SignedIn},
     oauth::{Asker, AuthorizationServer, GrantId, GrantView},
     upstream::Call,
@@ -26,6 +27,10 @@ use crate::{
 
 /// What the forms of this page are about.
 const SUBJECT: &str = "person";
+
+/// What the page says when it is shown again instead of doing what a button said.
+const ANOTHER_IS_SIGNED_IN: &str = "Meanwhile another GitHub account was signed in to this \
+    browser. Nothing was changed. This page is that account's.";
 
 pub(super) fn router(server: AuthorizationServer, pages: Pages) -> Router {
     Router::new()
@@ -52,13 +57,10 @@ async fn show(
         let done = done.as_deref().and_then(said);
         let browser = Browser::of(&headers, &person.pages)?;
         let csrf = person.pages.linking.csrf(SUBJECT, browser.cookie.as_ref());
-        let known = match &browser.cookie {
-            Some(cookie) => person.pages.linking.signed_in(cookie).await?,
-            None => None,
-        };
-        let Some(known) = known else { return Ok(stranger(&person.pages, &csrf, done)) };
-        let grants = person.server.grants().list(&known.person.principal).await?;
-        Ok(own_page(&known, &grants, &csrf, done))
+        match Visitor::of(browser.cookie.as_ref(), &person.pages, &person.server).await? {
+            Some(visitor) => person.page_of(&visitor.known, &csrf, done).await,
+            None => Ok(stranger(&person.pages, &csrf, done)),
+        }
     };
     shown.await.map_or_else(
         |f: Box<Failure>| failure_response(&f, &headers),
@@ -104,17 +106,27 @@ impl Person {
             oauth::set_cookie(&mut response, &cookie, &browser.cookie_name)?;
             return Ok(response);
         }
-        let cookie = browser.cookie.filter(|cookie| good_for(Some(cookie)));
+        let cookie = browser.cookie.as_ref().filter(|cookie| good_for(Some(cookie)));
         let cookie = cookie.ok_or_else(not_from_our_page)?;
-        let Some(known) = linking.signed_in(&cookie).await? else {
+        let visitor = Visitor::of(Some(cookie), &self.pages, &self.server).await?;
+        let Some(visitor) = visitor else {
             return Err(Failure::new(
                 FailureCode::AuthorizationExpired,
                 "You are no longer signed in to this browser.",
             ));
         };
-        self.act(&action, body, &known, &cookie).await?;
+        if !visitor.is_meant_by(body)? {
+            let page = self.page_of(&visitor.known, &csrf, Some(ANOTHER_IS_SIGNED_IN)).await?;
+            return Ok((StatusCode::CONFLICT, page).into_response());
+        }
+        self.act(&action, body, &visitor.known, cookie).await?;
         // A redirect after a POST, but to this very origin. `act` knows no other action than `said`.
         Ok(Redirect::to(&format!("/?done={action}")).into_response())
+    }
+
+    async fn page_of(&self, known: &SignedIn, csrf: &str, said: Option<&str>) -> Result<Markup> {
+        let grants = self.server.grants().list(&known.person.principal).await?;
+        Ok(own_page(known, &grants, csrf, said))
     }
 
     async fn act(
@@ -134,14 +146,24 @@ impl Person {
                 let id = GrantId::parse(&id).ok_or_else(not_from_our_page)?;
                 grants.revoke(principal, &id).await.map(|_| ())
             }
-            "revoke_all" => grants.revoke_all(principal).await.map(|_| ()),
+            "revoke_all" => self.revoke_all(principal, cookie).await,
             "delete" => {
-                grants.revoke_all(principal).await?;
+                self.revoke_all(principal, cookie).await?;
                 linking.forget(&known.person).await?;
+                // Last: until then it has the sweeper finish what is left undone here.
+                grants.forget_person(principal).await?;
                 linking.sign_out(cookie).await
             }
             _ => Err(not_from_our_page()),
         }
+    }
+
+    async fn revoke_all(&self, principal: &PrincipalId, cookie: &BrowserCookie) -> Result<()> {
+        let grants = self.server.grants();
+        let epoch = grants.begin_epoch(principal).await?;
+        // Before the grants: where that breaks off, the button must still work.
+        self.pages.linking.stay_signed_in(principal, &epoch, cookie).await?;
+        grants.end_all(principal).await.map(|_| ())
     }
 }
 
@@ -154,7 +176,9 @@ fn said(action: &str) -> Option<&'static str> {
             "GitHub is disconnected. Programs you allowed can read nothing until you connect it again."
         }
         "revoke" => "That program was revoked. It can no longer act for you.",
-        "revoke_all" => "All programs were revoked. None can act for you now.",
+        "revoke_all" => {
+            "All programs were revoked. None can act for you now, and no other browser is signed in."
+        }
         "delete" => "Everything about you was deleted, and every program was revoked.",
         _ => return None,
     })
@@ -172,12 +196,21 @@ fn stranger(pages: &Pages, csrf: &str, done: Option<&str>) -> Markup {
             (super::home::about(&pages.settings.public_base_url, false))
             h2 { "Your page" }
             p { "Sign in to see which programs may act for you, and to end that." }
-            (button(csrf, "sign_in", "go", "Sign in with GitHub", None))
+            (button(csrf, "sign_in", "go", "Sign in with GitHub", &html! {}))
         },
     )
 }
 
 fn own_page(known: &SignedIn, grants: &[GrantView], csrf: &str, done: Option<&str>) -> Markup {
+    let button = |action: &str, class: &str, text: &str, grant: Option<&GrantView>| {
+        let named = html! {
+            input type="hidden" name="account" value=(known.person.github_id);
+            @if let Some(grant) = grant {
+                input type="hidden" name="grant" value=(grant.id.as_str());
+            }
+        };
+        button(csrf, action, class, text, &named)
+    };
     page::layout(
         "Your connection",
         &html! {
@@ -192,11 +225,11 @@ fn own_page(known: &SignedIn, grants: &[GrantView], csrf: &str, done: Option<&st
                         "."
                     }
                     p.small { "After disconnecting, the programs below can read nothing until you connect it again." }
-                    (button(csrf, "disconnect", "", "Disconnect GitHub", None))
+                    (button("disconnect", "", "Disconnect GitHub", None))
                 }
                 None => {
                     p { "No GitHub account is connected. Sign in again to connect it." }
-                    (button(csrf, "sign_in", "go", "Connect GitHub", None))
+                    (button("sign_in", "go", "Connect GitHub", None))
                 }
             }
             h2 { "Programs that may act for you" }
@@ -210,17 +243,20 @@ fn own_page(known: &SignedIn, grants: &[GrantView], csrf: &str, done: Option<&st
                                 strong { (asker(&grant.client)) } br;
                                 "Allowed " (day(grant.created_at)) ", last used " (day(grant.last_used_at)) "."
                             }
-                            (button(csrf, "revoke", "", "Revoke", Some(grant.id.as_str())))
+                            (button("revoke", "", "Revoke", Some(grant)))
                         }
                     }
                 }
-                (button(csrf, "revoke_all", "", "Revoke all", None))
+                (button("revoke_all", "arm", "Revoke all", None))
             }
             h2 { "This page" }
-            (button(csrf, "sign_out", "", "Sign out", None))
+            @if grants.is_empty() {
+                (button("revoke_all", "", "End all other sign-ins", None))
+            }
+            (button("sign_out", "", "Sign out", None))
             h2 { "Leave" }
             p { "Deletes the connection here and at Scalekit, revokes every program, and forgets you. It cannot be undone." }
-            (button(csrf, "delete", "danger", "Delete everything about me", None))
+            (button("delete", "danger arm", "Delete everything about me", None))
         },
     )
 }
@@ -237,11 +273,11 @@ fn day(at: Timestamp) -> String {
     at.format("%-d %B %Y, %H:%M UTC").to_string()
 }
 
-fn button(csrf: &str, action: &str, class: &str, text: &str, grant: Option<&str>) -> Markup {
+fn button(csrf: &str, action: &str, class: &str, text: &str, named: &Markup) -> Markup {
     html! {
         form method="post" action="/person" {
             input type="hidden" name="csrf" value=(csrf);
-            @if let Some(grant) = grant { input type="hidden" name="grant" value=(grant); }
+            (named)
             button class=(class) name="action" value=(action) { (text) }
         }
     }

@@ -100,13 +100,14 @@ async fn went_on(
     let (Some(identified), Some(server)) = (completed.identified, &pages.authorization) else {
         return Ok(Redirect::to("/connected").into_response());
     };
+    let epoch = server.grants().remember(&identified.person).await?;
     if let Some(cookie) = browser {
-        pages.linking.sign_in(&identified.person, cookie).await?;
+        pages.linking.sign_in(&identified.person, &epoch, cookie).await?;
     }
     let onward = if identified.continuation.is_empty() {
         Redirect::to("/").into_response()
     } else {
-        oauth::granted(server, &identified).await?
+        oauth::granted(server, &identified, epoch).await?
     };
     // Asked last: what was given after the flow was undone has not left the server yet.
     if !pages.linking.stands(&identified).await? {

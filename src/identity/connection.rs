@@ -66,9 +66,20 @@ impl Record for ConnectionRecord {
 pub struct BrowserRecord {
     /// At most [`BrowserRecord::MOST`].
     pub connections: Vec<UserId>,
-    /// Who is signed in to the person's page from this browser, and until when (`oauth` mode).
+    /// Who is signed in to the person's page from this browser (`oauth` mode).
     #[serde(default)]
-    pub signed_in: Option<(PrincipalId, Timestamp)>,
+    pub sign_in: Option<SignIn>,
+}
+
+/// A browser's sign-in to the person's page.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SignIn {
+    /// Who signed in.
+    pub principal: PrincipalId,
+    /// In which epoch of theirs: it changes when everything they allowed is revoked.
+    pub epoch: String,
+    /// When it ends by itself.
+    pub until: Timestamp,
 }
 
 impl BrowserRecord {

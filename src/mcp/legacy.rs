@@ -146,6 +146,11 @@ impl Door {
         }
         let claimed = message.param("clientInfo/title").or(message.param("clientInfo/name"));
         let client = ClientName::claimed(claimed.and_then(Value::as_str).unwrap_or_default());
+        // Where it is known who comes, nobody fills the queue of the newcomers alone.
+        let passage = admitted.person().map(|person| self.turnstile.pass(person));
+        if matches!(passage, Some(None)) {
+            return turned_away(StatusCode::TOO_MANY_REQUESTS, &id);
+        }
         let Some(_turn) = self.turnstile.welcome().await else {
             return turned_away(StatusCode::SERVICE_UNAVAILABLE, &id);
         };

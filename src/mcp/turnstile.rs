@@ -29,8 +29,8 @@ use crate::domain::PrincipalId;
 
 /// Requests of one principal that are being answered. A person with several hosts has a handful.
 const OF_ONE: usize = 32;
-/// Sessions being opened. Each is a write to the disk, and nobody is known yet who could be held to
-/// a share.
+/// Sessions being opened. Each is a write to the disk, and outside of `oauth` mode nobody is known
+/// yet who could be held to a share.
 const NEWCOMERS: usize = 8;
 /// How long a newcomer may wait for their turn.
 const PATIENCE: Duration = Duration::from_secs(2);

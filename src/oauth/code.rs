@@ -2,9 +2,9 @@
 //!
 //! A code is bound to the client, the redirect URI, the PKCE challenge and the resource it was asked
 //! for (RFC 6749 section 4.1.3, RFC 7636 section 4.6). A redemption in which any of these is wrong
-//! is refused and changes nothing: without the verifier a code is worth nothing, and whoever stole
-//! one must not be able to spoil it. A code that was used and comes back has been in two hands, and
-//! ends what it had opened (RFC 6749 section 4.1.2).
+//! is refused and changes nothing, before and after the code was used: without the verifier a code is
+//! worth nothing, and whoever stole one must not be able to spoil it. A code that was used and comes
+//! back with all of it has been in two hands, and ends what it had opened (RFC 6749 section 4.1.2).
 
 use std::sync::Arc;
 
@@ -33,14 +33,25 @@ const REMEMBERED: Duration = Duration::days(1);
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct CodeRecord {
-    terms: Terms,
-    /// Of the person's grants when the code was issued.
-    epoch: String,
+    /// The digest of the `client_id`.
+    client: String,
     redirect: RedirectUri,
     redirect_was_named: bool,
     challenge: Challenge,
-    /// What the first redemption opened.
-    opened: Option<GrantId>,
+    stage: Stage,
+}
+
+/// What is kept of a used code names nobody.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Stage {
+    Issued {
+        terms: Box<Terms>,
+        /// In which the person allowed it; in a later one it opens nothing.
+        epoch: String,
+    },
+    /// The first redemption opened this.
+    Used(GrantId),
 }
 
 impl Record for CodeRecord {
@@ -76,21 +87,23 @@ impl Codes {
         Self { store, grants, clock, entropy }
     }
 
-    /// A code by which the client of `request` may act for `person` at `resource`.
+    /// A code by which the client of `request` may act for `person`, who allowed it in `epoch`, at
+    /// `resource`.
     pub(super) async fn issue(
         &self,
         request: &AuthorizationRequest,
         person: &Person,
+        epoch: String,
         resource: &str,
     ) -> Fallible<Secret> {
         let code = Secret::from(self.entropy.token::<32>());
+        let terms = Box::new(Terms::new(request, person.clone(), resource));
         let record = CodeRecord {
-            terms: Terms::new(request, person.clone(), resource),
-            epoch: self.grants.remember(person).await?,
+            client: request.client.id.digest(),
             redirect: request.redirect.clone(),
             redirect_was_named: request.redirect_was_named,
             challenge: request.challenge.clone(),
-            opened: None,
+            stage: Stage::Issued { terms, epoch },
         };
         let key = Digest::of(code.expose_secret());
         self.store.insert(key.as_str(), &record, self.clock.now() + LIFETIME).await?;
@@ -110,17 +123,16 @@ impl Codes {
         let Some(found) = self.store.get::<CodeRecord>(key).await? else {
             return Err(invalid_grant());
         };
-        if found.value.opened.is_some() {
-            return self.came_back(found).await;
-        }
         if !found.value.fits(redemption) {
             return Err(invalid_grant());
         }
-        let CodeRecord { terms, epoch, .. } = &found.value;
-        let (grant, tokens) = self.grants.open(terms.clone(), epoch).await?;
+        let Stage::Issued { terms, epoch } = &found.value.stage else {
+            return self.came_back(found).await;
+        };
+        let (grant, tokens) = self.grants.open((**terms).clone(), epoch).await?;
         // Of several redemptions at the same time one writes its grant here. The others find it,
         // and as two parties hold the code, the grant ends.
-        let used = CodeRecord { opened: Some(grant.clone()), ..found.value };
+        let used = CodeRecord { stage: Stage::Used(grant.clone()), ..found.value };
         let until = self.clock.now() + REMEMBERED;
         if self.store.replace(key, found.version, &used, until).await? {
             return Ok(tokens);
@@ -133,7 +145,7 @@ impl Codes {
     }
 
     async fn came_back(&self, found: Versioned<CodeRecord>) -> Result<TokenAnswer, OAuthError> {
-        if let Some(grant) = &found.value.opened {
+        if let Stage::Used(grant) = &found.value.stage {
             self.grants.end(grant).await?;
         }
         Err(invalid_grant())
@@ -153,7 +165,7 @@ impl CodeRecord {
             Some(redirect) => redirect == self.redirect.as_str(),
             None => !self.redirect_was_named,
         };
-        self.terms.is_of(redemption.client)
+        self.client == redemption.client
             && same_redirect
             && self.challenge.fits(redemption.verifier)
     }

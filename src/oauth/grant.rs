@@ -328,34 +328,36 @@ impl Grants {
     }
 
     /// Ends what a token stands for (RFC 7009): an access token alone, by a refresh token of any age
-    /// the whole grant. Another client's token and made-up ones are left as they are, and nobody
-    /// learns which they were. `client`: the digest of its `client_id`, if it gave one.
-    pub(super) async fn revoke_token(&self, token: &str, client: Option<&str>) -> Fallible<()> {
+    /// the whole grant. What is no token (any more) is no error. `client` is the digest of its
+    /// `client_id`.
+    ///
+    /// # Errors
+    /// `invalid_grant` for another client's token (section 2.1), which is left as it is.
+    pub(super) async fn revoke_token(&self, token: &str, client: &str) -> Result<(), OAuthError> {
         let Some(presented) = Presented::parse(token) else { return Ok(()) };
         let id = GrantId::at(presented.locator());
-        let is_of_client =
-            |grant: &GrantRecord| client.is_none_or(|client| grant.terms.is_of(client));
+        let Some(found) = self.store.get::<GrantRecord>(id.as_str()).await? else { return Ok(()) };
+        let (grant, digest) = (found.value, Digest::of(token));
+        let is_known = match presented {
+            Presented::Access { .. } => grant.access.iter().any(|own| own.digest.is(&digest)),
+            Presented::Refresh { mark, .. } => grant.mark.is(&Digest::of(mark)),
+        };
+        if !is_known {
+            return Ok(());
+        }
+        if !grant.terms.is_of(client) {
+            return Err(invalid_grant());
+        }
         match presented {
             Presented::Access { .. } => {
-                let digest = Digest::of(token);
                 self.store
                     .update(id.as_str(), |found: &mut Versioned<GrantRecord>| {
-                        if is_of_client(&found.value) {
-                            found.value.access.retain(|own| !own.digest.is(&digest));
-                        }
+                        found.value.access.retain(|own| !own.digest.is(&digest));
                         Change::Write(())
                     })
                     .await?;
             }
-            Presented::Refresh { mark, .. } => {
-                let mark = Digest::of(mark);
-                if let Some(found) = self.store.get::<GrantRecord>(id.as_str()).await?
-                    && found.value.mark.is(&mark)
-                    && is_of_client(&found.value)
-                {
-                    self.end(&id).await?;
-                }
-            }
+            Presented::Refresh { .. } => self.end(&id).await?,
         }
         Ok(())
     }
@@ -399,7 +401,7 @@ impl Grants {
             })
             .await?;
         let Some(listed) = listed.flatten() else { return Err(invalid_grant()) };
-        self.keep(&id, &record, expires_at).await?;
+        self.keep(&id, &record, expires_at, epoch).await?;
         if listed.len() > MOST_GRANTS {
             self.make_room(&person_key, &listed, &id).await?;
         }
@@ -407,17 +409,19 @@ impl Grants {
         Ok((id, TokenAnswer { access_token, refresh_token, scope }))
     }
 
-    /// Keeps a grant that is listed, unless everything was revoked since it was.
+    /// Keeps a grant that is listed, unless it was struck off or everything was revoked since.
     async fn keep(
         &self,
         id: &GrantId,
         record: &GrantRecord,
         expires_at: Timestamp,
+        epoch: &str,
     ) -> Result<(), OAuthError> {
         self.store.insert(id.as_str(), record, expires_at).await?;
         let person_key = record.terms.person.principal.digest();
         let person = self.store.get::<PersonGrants>(&person_key).await?;
-        if person.is_some_and(|found| found.value.grants.contains(id)) {
+        let is_kept = |person: &PersonGrants| person.epoch == epoch && person.grants.contains(id);
+        if person.is_some_and(|found| is_kept(&found.value)) {
             return Ok(());
         }
         self.store.remove::<GrantRecord>(id.as_str()).await?;

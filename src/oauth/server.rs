@@ -49,13 +49,16 @@ impl AuthorizationServer {
         AuthorizationRequest::parse(query, &self.clients, &self.endpoints).await
     }
 
-    /// After consent, and after GitHub named the person: where the browser takes the code.
+    /// After consent, and after GitHub named the person: where the browser takes the code. It opens
+    /// nothing once the person has revoked everything that was of this epoch
+    /// ([`Grants::remember`]).
     pub async fn grant(
         &self,
         request: &AuthorizationRequest,
         person: &Person,
+        epoch: String,
     ) -> Fallible<Location> {
-        let code = self.codes.issue(request, person, self.endpoints.resource()).await?;
+        let code = self.codes.issue(request, person, epoch, self.endpoints.resource()).await?;
         Ok(request.granted(code.expose_secret(), &self.endpoints))
     }
 
@@ -112,16 +115,15 @@ impl AuthorizationServer {
     /// `POST /revoke` (RFC 7009): reads the form. A token that means nothing is no error.
     ///
     /// # Errors
-    /// `invalid_request` without a token, `invalid_client` for a client that is none.
+    /// `invalid_request` without a token or a client, `invalid_client` for a client that is none,
+    /// `invalid_grant` for another client's token.
     pub async fn revoke(&self, form: &[u8]) -> Result<(), OAuthError> {
         let form = Parameters::parse(form)?;
         form.all_sound()?;
         let token = form.require("token", "The token is missing.")?;
-        let client = form.get("client_id")?;
-        let client = client.map(|id| self.clients.recognize(id)).transpose()?;
-        let client = client.map(|id| id.digest());
-        self.grants.revoke_token(token, client.as_deref()).await?;
-        Ok(())
+        let client = form.require("client_id", "The client_id is missing.")?;
+        let client = self.clients.recognize(client)?.digest();
+        self.grants.revoke_token(token, &client).await
     }
 
     /// Who calls `/mcp`: checks the `Authorization` headers. Answer a refusal with

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{
     super::{
         browser::BrowserCookie,
-        connection::BrowserRecord,
+        connection::{BrowserRecord, SignIn},
         flow::{Ending, FlowPurpose, LIFETIME},
         person::Person,
         principal::ClientName,
@@ -89,28 +89,51 @@ impl AccountLinking {
         Ok(())
     }
 
-    /// Signs this browser in to the person's page, for [`BrowserRecord::SIGNED_IN`].
-    pub async fn sign_in(&self, person: &Person, browser: &BrowserCookie) -> Result<()> {
+    /// Signs this browser in to the person's page, for [`BrowserRecord::SIGNED_IN`]. `epoch` comes
+    /// back with [`AccountLinking::signed_in`].
+    pub async fn sign_in(
+        &self,
+        person: &Person,
+        epoch: &str,
+        browser: &BrowserCookie,
+    ) -> Result<()> {
         let until = self.inner.clock.now() + BrowserRecord::SIGNED_IN;
         self.change_browser(&browser.digest(), |record| {
-            record.signed_in = Some((person.principal.clone(), until));
+            let (principal, epoch) = (person.principal.clone(), epoch.to_owned());
+            record.sign_in = Some(SignIn { principal, epoch, until });
         })
         .await
     }
 
-    /// Signs this browser out.
-    pub async fn sign_out(&self, browser: &BrowserCookie) -> Result<()> {
-        self.change_browser(&browser.digest(), |record| record.signed_in = None).await
+    /// Takes a person's sign-in from this browser, if there is one, over into a new epoch.
+    pub async fn stay_signed_in(
+        &self,
+        principal: &PrincipalId,
+        epoch: &str,
+        browser: &BrowserCookie,
+    ) -> Result<()> {
+        self.change_browser(&browser.digest(), |record| {
+            if let Some(sign_in) = record.sign_in.as_mut().filter(|it| it.principal == *principal) {
+                epoch.clone_into(&mut sign_in.epoch);
+            }
+        })
+        .await
     }
 
-    /// Who is signed in from this browser; looked up anew for each request.
-    pub async fn signed_in(&self, browser: &BrowserCookie) -> Result<Option<SignedIn>> {
+    /// Signs this browser out, and has it forget which accounts were connected from it.
+    pub async fn sign_out(&self, browser: &BrowserCookie) -> Result<()> {
+        self.change_browser(&browser.digest(), |record| *record = BrowserRecord::default()).await
+    }
+
+    /// Who is signed in from this browser, and since which epoch; looked up anew for each request.
+    pub async fn signed_in(&self, browser: &BrowserCookie) -> Result<Option<(SignedIn, String)>> {
         let Some(record) = self.browser_record(&browser.digest()).await? else { return Ok(None) };
         let now = self.inner.clock.now();
-        let Some((principal, _)) = record.signed_in.filter(|(_, until)| *until > now) else {
+        let Some(sign_in) = record.sign_in.filter(|sign_in| sign_in.until > now) else {
             return Ok(None);
         };
-        self.person(&principal).await
+        let person = self.person(&sign_in.principal).await?;
+        Ok(person.map(|person| (person, sign_in.epoch)))
     }
 
     /// The person that a principal is; `None` once they were forgotten.

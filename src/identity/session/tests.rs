@@ -165,3 +165,17 @@ async fn a_record_of_another_mode_is_unknown() {
     }
     assert!(world.finds(&session).await.is_some());
 }
+
+/// A person is proven by a token, and by nothing that a program could pass on.
+#[tokio::test]
+async fn in_oauth_mode_a_handle_is_nobodys_even_if_there_is_one() {
+    for (mode, finds) in [(AuthMode::Session, true), (AuthMode::OAuth, false)] {
+        let world = world(mode);
+        let handle = ConnectionHandle::mint(&SystemEntropy);
+        let now = world.clock.now();
+        let record = HandleRecord { principal: person(), created_at: now, last_used_at: now };
+        let key = world.sessions.key(&handle.digest());
+        world.store.insert(&key, &record, now + chrono::Duration::hours(1)).await.unwrap();
+        assert_eq!(world.finds_handle(&handle).await.is_some(), finds, "{mode:?}");
+    }
+}

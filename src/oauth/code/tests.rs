@@ -63,7 +63,8 @@ fn world_on(store: Store, clock: ManualClock) -> World {
 
 impl World {
     async fn issue(&self) -> String {
-        let code = self.codes.issue(&self.request, &self.person, RESOURCE).await.unwrap();
+        let epoch = self.grants.remember(&self.person).await.unwrap();
+        let code = self.codes.issue(&self.request, &self.person, epoch, RESOURCE).await.unwrap();
         code.expose_secret().to_owned()
     }
 
@@ -103,10 +104,21 @@ async fn a_code_is_redeemed_once_and_coming_back_ends_its_grant() {
     let tokens = world.redeem(&code).await.unwrap();
     assert!(tokens.refresh_token.is_some() && world.is_good(&tokens).await);
     let another = world.redeem(&world.issue().await).await.unwrap();
-    // Long after the code's minute, and without its verifier.
+    // Long after the code's minute.
     world.clock.advance(Duration::minutes(30));
-    let again = world.redeem_as(&code, "x", None, "x").await;
-    assert_eq!(again.unwrap_err(), ErrorCode::InvalidGrant);
+    // Who has the code alone, or not all that belongs to it, spoils nothing.
+    let other_verifier = "x".repeat(43);
+    for (client, redirect, verifier) in [
+        ("x", None, "x"),
+        ("another", Some(REDIRECT), VERIFIER),
+        ("client", Some(REDIRECT), &other_verifier),
+        ("client", None, VERIFIER),
+    ] {
+        let again = world.redeem_as(&code, client, redirect, verifier).await;
+        assert_eq!(again.unwrap_err(), ErrorCode::InvalidGrant);
+        assert!(world.is_good(&tokens).await, "{client} {redirect:?} {verifier}");
+    }
+    assert_eq!(world.redeem(&code).await.unwrap_err(), ErrorCode::InvalidGrant);
     assert!(!world.is_good(&tokens).await);
     assert!(world.is_good(&another).await);
 }
@@ -190,5 +202,11 @@ async fn what_is_kept_redeems_nothing() {
     let kept = world.codes.store.get::<CodeRecord>(key.as_str()).await.unwrap().unwrap();
     assert!(!json!(kept.value).to_string().contains(&code));
     assert!(world.redeem(key.as_str()).await.is_err());
+    // Once it is used, it does not tell whose it was.
+    world.redeem(&code).await.unwrap();
+    let kept = world.codes.store.get::<CodeRecord>(key.as_str()).await.unwrap().unwrap();
+    let (kept, person) = (json!(kept.value).to_string(), json!(world.person));
+    assert!(!kept.contains(person["principal"].as_str().unwrap()), "{kept}");
+    assert!(!kept.contains("github_id"), "{kept}");
     assert_eq!(code.len(), 43);
 }

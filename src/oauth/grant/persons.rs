@@ -86,26 +86,61 @@ impl Grants {
         }
     }
 
-    /// Ends all grants of a person and every code that is on its way. Says how many grants.
-    pub async fn revoke_all(&self, principal: &PrincipalId) -> Fallible<usize> {
+    /// Whether a person has revoked nothing as a whole since they were in this epoch.
+    pub async fn is_current(&self, principal: &PrincipalId, epoch: &str) -> Fallible<bool> {
+        let known = self.store.get::<PersonGrants>(&principal.digest()).await?;
+        Ok(known.is_some_and(|known| known.value.epoch == epoch))
+    }
+
+    /// Ends whatever is of a person's epoch: codes that are on their way, and sign-ins. The new
+    /// epoch is answered. Grants are not of an epoch once they are open.
+    pub async fn begin_epoch(&self, principal: &PrincipalId) -> Fallible<String> {
         let epoch = self.entropy.token::<16>();
-        let until = self.clock.now() + KEEP_PERSON;
-        // The list is emptied first: a grant that is being opened then finds itself unlisted.
-        let taken = self
-            .store
+        self.store
             .update(&principal.digest(), |found: &mut Versioned<PersonGrants>| {
                 found.value.epoch.clone_from(&epoch);
-                found.expires_at = until;
-                Change::Write(std::mem::take(&mut found.value.grants))
+                Change::Write(())
             })
-            .await?
-            .unwrap_or_default();
+            .await?;
+        Ok(epoch)
+    }
+
+    /// Ends all grants of a person, and whatever is of their epoch. Says how many grants. After a
+    /// failure some may be left, which are still listed and ended by another try.
+    pub async fn revoke_all(&self, principal: &PrincipalId) -> Fallible<usize> {
+        // First: a grant that is being opened then finds that it is of an earlier one.
+        self.begin_epoch(principal).await?;
+        self.end_all(principal).await
+    }
+
+    /// Ends the grants of a person that are listed, and says how many.
+    pub async fn end_all(&self, principal: &PrincipalId) -> Fallible<usize> {
+        let key = principal.digest();
+        let listed = self.store.get::<PersonGrants>(&key).await?;
+        let listed = listed.map(|found| found.value.grants).unwrap_or_default();
         let mut ended = 0;
-        for id in taken {
+        for id in &listed {
             ended += usize::from(self.store.remove::<GrantRecord>(id.as_str()).await?);
         }
         self.endings.tell(principal);
+        let until = self.clock.now() + KEEP_PERSON;
+        // Struck off last: what is in no list could never be revoked.
+        self.store
+            .update(&key, |found: &mut Versioned<PersonGrants>| {
+                found.value.grants.retain(|id| !listed.contains(id));
+                if found.value.grants.is_empty() {
+                    found.expires_at = until;
+                }
+                Change::Write(())
+            })
+            .await?;
         Ok(ended)
+    }
+
+    /// Removes the record of a person of whom nothing else is kept.
+    pub async fn forget_person(&self, principal: &PrincipalId) -> Fallible<()> {
+        self.store.remove::<PersonGrants>(&principal.digest()).await?;
+        Ok(())
     }
 
     /// Returns when a grant no longer stands: at once if it is ended in this process.

@@ -1,5 +1,7 @@
 //! Families of tokens: rotation, grace, reuse, revocation, bounds, and all of it at once.
 
+mod interrupted;
+
 use chrono::DateTime;
 use futures_util::future::join_all;
 
@@ -193,13 +195,14 @@ async fn what_is_made_up_or_anothers_disturbs_nothing() {
     let foreign_mark = format!("{}{}", &own[..head], &other[head..]);
     for bad in [foreign_mark.as_str(), tokens.access_token.expose_secret(), "", "x", &own[1..]] {
         assert_eq!(world.refresh(bad).await.unwrap_err(), ErrorCode::InvalidGrant);
-        world.grants.revoke_token(&bad.replace("prsa_", "prsr_"), None).await.unwrap();
-        world.grants.revoke_token(&format!("{bad}x"), None).await.unwrap();
+        world.grants.revoke_token(&bad.replace("prsa_", "prsr_"), CLIENT).await.unwrap();
+        world.grants.revoke_token(&format!("{bad}x"), CLIENT).await.unwrap();
     }
     let stolen = world.grants.refresh(&own, "another client").await.unwrap_err();
     assert_eq!(stolen.code, ErrorCode::InvalidGrant);
     for token in [own.as_str(), tokens.access_token.expose_secret()] {
-        world.grants.revoke_token(token, Some("another client")).await.unwrap();
+        let refused = world.grants.revoke_token(token, "another client").await.unwrap_err();
+        assert_eq!(refused.code, ErrorCode::InvalidGrant);
     }
     assert!(world.access(&tokens.access_token).await.is_ok());
     assert!(world.refresh(&own).await.is_ok());
@@ -211,11 +214,11 @@ async fn revoking_a_token_ends_what_it_stands_for() {
     let (_, tokens) = world.open().await;
     let next = world.refresh(&refresh_of(&tokens)).await.unwrap();
     let first = tokens.access_token.expose_secret();
-    world.grants.revoke_token(first, Some(CLIENT)).await.unwrap();
+    world.grants.revoke_token(first, CLIENT).await.unwrap();
     assert!(world.access(&tokens.access_token).await.is_err());
     assert!(world.access(&next.access_token).await.is_ok());
     // Also one that was replaced: it was the family's.
-    world.grants.revoke_token(&refresh_of(&tokens), None).await.unwrap();
+    world.grants.revoke_token(&refresh_of(&tokens), CLIENT).await.unwrap();
     assert!(world.access(&next.access_token).await.is_err());
     assert!(world.is_empty().await);
 }
@@ -227,7 +230,8 @@ async fn a_person_ends_only_their_own_grants() {
     let (id, tokens) = world.open().await;
     let (others, other_tokens) = world.open_for(&stranger).await;
     assert!(!world.grants.revoke(&stranger.principal, &id).await.unwrap());
-    assert_eq!(world.grants.revoke_all(&PrincipalId::mint(&SystemEntropy)).await.unwrap(), 0);
+    let nobody = PrincipalId::mint(&SystemEntropy);
+    assert_eq!(world.grants.revoke_all(&nobody).await.unwrap(), 0);
     assert!(world.access(&tokens.access_token).await.is_ok());
     assert!(world.grants.revoke(&world.person.principal, &id).await.unwrap());
     assert!(!world.grants.revoke(&world.person.principal, &id).await.unwrap());
@@ -328,8 +332,19 @@ async fn a_grant_that_was_struck_off_the_list_is_not_kept() {
     let world = world();
     let (listed, _) = world.open().await;
     let found = world.grants.store.get::<GrantRecord>(listed.as_str()).await.unwrap().unwrap();
+    let epoch = world.grants.remember(&world.person).await.unwrap();
     world.grants.revoke_all(&world.person.principal).await.unwrap();
-    let kept = world.grants.keep(&listed, &found.value, found.expires_at).await;
+    let next = world.grants.remember(&world.person).await.unwrap();
+    for epoch in [&epoch, &next] {
+        let kept = world.grants.keep(&listed, &found.value, found.expires_at, epoch).await;
+        assert_eq!(kept.unwrap_err().code, ErrorCode::InvalidGrant);
+        assert!(!world.grants.is_live(&listed).await.unwrap());
+    }
+    // Revoking has begun, and what it has listed is not struck off yet.
+    let (listed, _) = world.open().await;
+    let found = world.grants.store.get::<GrantRecord>(listed.as_str()).await.unwrap().unwrap();
+    world.grants.store.remove::<GrantRecord>(listed.as_str()).await.unwrap();
+    let kept = world.grants.keep(&listed, &found.value, found.expires_at, &epoch).await;
     assert_eq!(kept.unwrap_err().code, ErrorCode::InvalidGrant);
     assert!(!world.grants.is_live(&listed).await.unwrap());
 }

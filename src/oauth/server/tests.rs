@@ -58,7 +58,8 @@ async fn code(server: &AuthorizationServer, client: &str, person: &Person) -> St
         ("code_challenge_method", "S256"),
     ]);
     let request = server.authorize(&query).await.unwrap();
-    let location = server.grant(&request, person).await.unwrap();
+    let epoch = server.grants.remember(person).await.unwrap();
+    let location = server.grant(&request, person, epoch).await.unwrap();
     let url = Url::parse(location.as_str()).unwrap();
     url.query_pairs().find(|(name, _)| name == "code").unwrap().1.into_owned()
 }
@@ -170,7 +171,9 @@ async fn each_wrong_form_gets_its_error_and_spoils_nothing() {
     assert_eq!(server.revoke(b"").await.unwrap_err().code, InvalidRequest);
     let unknown = encode(&[("token", "x"), ("client_id", "y")]);
     assert_eq!(server.revoke(&unknown).await.unwrap_err().code, InvalidClient);
-    assert!(server.revoke(b"token=x&token_type_hint=y").await.is_ok());
+    assert_eq!(server.revoke(b"token=x").await.unwrap_err().code, InvalidRequest);
+    let hinted = encode(&[("token", "x"), ("client_id", &client), ("token_type_hint", "y")]);
+    assert!(server.revoke(&hinted).await.is_ok());
 }
 
 #[tokio::test]

@@ -66,12 +66,6 @@ pub async fn a15(house: &mut House) {
         "inputResponses": { "authorize": { "action": "decline" } },
     });
     asking(&thief).call_with("connect_github", json!({}), declined).await;
-    // No handles here: every one is unknown.
-    for tool in ["auth_status", "connect_github", "disconnect_github"] {
-        let handle = json!({ "connection": format!("con_{}", "A".repeat(43)) });
-        let answer = thief.agent.call(tool, handle).await;
-        assert_eq!(answer.code(), "not_found", "{tool}: {}", answer.text);
-    }
     let url = asked.raw["inputRequests"]["authorize"]["params"]["url"].as_str().unwrap();
     assert!(Browser::new().approve(url, "octocat").await.says("Connected as @octocat"));
     thief.agent.call("disconnect_github", json!({})).await;
@@ -100,7 +94,17 @@ pub async fn a23(house: &mut House) {
     assert_eq!(without.status(), 400);
     let first = tokens(client.redeem(&code).await).await;
     assert!(client.is_admitted(&first.access).await);
-    // Used twice: what it had opened ends.
+    // Whoever has the used code alone spoils nothing.
+    for changes in [
+        [("client_id", other.id.as_str())],
+        [("code_verifier", "another-verifier-of-at-least-forty-three-chars")],
+        [("redirect_uri", other.redirect.as_str())],
+    ] {
+        let answer = client.redeem_with(&code, &changes).await;
+        assert_eq!(error(answer).await, (400, "invalid_grant".to_owned()), "{changes:?}");
+        assert!(client.is_admitted(&first.access).await, "{changes:?}");
+    }
+    // Used twice by one who has all of it: what it had opened ends.
     assert_eq!(error(client.redeem(&code).await).await.1, "invalid_grant");
     assert!(!client.is_admitted(&first.access).await);
     let late = client.code(&client.trip(&browser, "octocat").await);

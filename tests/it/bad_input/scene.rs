@@ -44,6 +44,7 @@ pub struct Own {
     request: String,
     request_csrf: String,
     person_csrf: String,
+    person_account: String,
     connected_csrf: String,
     code: String,
     refresh: String,
@@ -193,6 +194,7 @@ impl Own {
             request: String::new(),
             request_csrf: String::new(),
             person_csrf: String::new(),
+            person_account: String::new(),
             connected_csrf: String::new(),
             code: "x".repeat(43),
             refresh: "x".repeat(43),
@@ -206,7 +208,9 @@ impl Own {
             let page = own.resident.browser.get(&url).await;
             own.request = field(&page, "request");
             own.request_csrf = field(&page, "csrf");
-            own.person_csrf = field(&own.resident.browser.get(house.url("/")).await, "csrf");
+            let page = own.resident.browser.get(house.url("/")).await;
+            own.person_csrf = field(&page, "csrf");
+            own.person_account = field(&page, "account");
             // Not of the grant whose access token is used.
             own.renew("POST /token refresh").await;
         }
@@ -272,8 +276,12 @@ impl Own {
             // Not a grant of this person: nothing happens.
             "POST /person" => {
                 let grant = "0".repeat(64);
-                let fields =
-                    [("csrf", self.person_csrf.as_str()), ("action", "revoke"), ("grant", &grant)];
+                let fields = [
+                    ("csrf", self.person_csrf.as_str()),
+                    ("account", &self.person_account),
+                    ("action", "revoke"),
+                    ("grant", &grant),
+                ];
                 form(request, &fields)
             }
             "GET /authorize" => {

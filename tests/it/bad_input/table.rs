@@ -221,6 +221,12 @@ pub const OPERATIONS: &[Operation] = &[
         good: Moved,
         parameters: &[
             row(Form, "csrf", FIELD),
+            // Of whoever is not signed in (any more): their page is shown.
+            row(
+                Form,
+                "account",
+                [Page(409), Page(400), Page(413), Page(409), Page(400), Page(400)],
+            ),
             row(Form, "action", FIELD),
             row(Form, "grant", FIELD),
             row(Header, "sec-fetch-site", FETCH_SITE),
@@ -342,7 +348,7 @@ pub const OPERATIONS: &[Operation] = &[
                 Form,
                 "client_id",
                 [
-                    Served,
+                    INVALID,
                     INVALID,
                     Error("invalid_client"),
                     Error("invalid_client"),

@@ -159,18 +159,21 @@ async fn a_browser_is_signed_in_for_twelve_hours() {
     let person = arrived(&desk, &own, "octocat").await;
     let signed_in = async |browser: &BrowserCookie| {
         let found = desk.linking.signed_in(browser).await.unwrap();
-        found.map(|found| (found.person, found.account.map(|account| account.login)))
+        found.map(|(found, epoch)| {
+            assert_eq!(epoch, "an epoch");
+            (found.person, found.account.map(|account| account.login))
+        })
     };
     let connected = Some((person.clone(), Some("octocat".to_owned())));
     assert_eq!(signed_in(&own).await, None);
-    desk.linking.sign_in(&person, &own).await.unwrap();
+    desk.linking.sign_in(&person, "an epoch", &own).await.unwrap();
     assert_eq!((signed_in(&own).await, signed_in(&other).await), (connected.clone(), None));
     desk.clock.advance(BrowserRecord::SIGNED_IN - Duration::seconds(1));
     assert_eq!(signed_in(&own).await, connected);
     desk.clock.advance(Duration::seconds(1));
     assert_eq!(signed_in(&own).await, None);
     for browser in [&own, &other] {
-        desk.linking.sign_in(&person, browser).await.unwrap();
+        desk.linking.sign_in(&person, "an epoch", browser).await.unwrap();
     }
     desk.linking.sign_out(&own).await.unwrap();
     assert_eq!((signed_in(&own).await, signed_in(&other).await), (None, connected));

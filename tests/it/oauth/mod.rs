@@ -7,6 +7,7 @@ mod honest;
 mod page;
 mod protocol;
 mod rotation;
+mod stale;
 mod trips;
 
 use serde_json::json;

@@ -1,5 +1,6 @@
 //! What the standards say about codes, tokens and challenges.
 
+use futures_util::future::join_all;
 use reqwest::header;
 use serde_json::json;
 use tokio::{
@@ -8,8 +9,11 @@ use tokio::{
 };
 use url::Url;
 
-use super::{Member, OAuthClient, login, member, start};
-use crate::{fakes::Browser, support::Agent};
+use super::{Member, OAuthClient, client::error, login, member, start};
+use crate::{
+    fakes::{Browser, Match},
+    support::Agent,
+};
 
 /// RFC 7009: a client gives back what it has.
 #[tokio::test]
@@ -18,13 +22,96 @@ async fn a_client_revokes_its_own_tokens() {
     let Member { client, tokens, .. } = member(&server, "octocat").await;
     let stranger = OAuthClient::discover(&server).await;
     let give = [("token", tokens.refresh.as_str()), ("client_id", stranger.id.as_str())];
-    stranger.post("revocation_endpoint", &give).await;
+    // Section 2.1: a token of another client is refused, and the client is told.
+    for token in [&tokens.refresh, &tokens.access] {
+        let give = [("token", token.as_str()), give[1]];
+        let refused = stranger.post("revocation_endpoint", &give).await;
+        assert_eq!(error(refused).await, (400, "invalid_grant".to_owned()));
+    }
+    let refused = client.post("revocation_endpoint", &[("token", &tokens.refresh)]).await;
+    assert_eq!(error(refused).await, (400, "invalid_request".to_owned()));
     assert!(client.is_admitted(&tokens.access).await);
     let give = [("token", tokens.refresh.as_str()), ("client_id", client.id.as_str())];
     assert_eq!(client.post("revocation_endpoint", &give).await.status(), 200);
     assert!(!client.is_admitted(&tokens.access).await);
     let unknown = [("token", "unknown"), ("client_id", client.id.as_str())];
     assert_eq!(client.post("revocation_endpoint", &unknown).await.status(), 200);
+}
+
+/// RFC 6749 sections 5.1 and 5.2: what must stand beside an answer of the token endpoint.
+#[tokio::test]
+async fn answers_with_tokens_are_never_kept_and_passwords_are_refused_in_their_scheme() {
+    let server = start().await;
+    let Member { client, tokens, .. } = member(&server, "octocat").await;
+    let fields = [
+        ("grant_type", "refresh_token"),
+        ("refresh_token", &tokens.refresh),
+        ("client_id", &client.id),
+    ];
+    for (endpoint, form) in [("/token", fields), ("/revoke", fields)] {
+        let form = form.map(|(name, value)| match (endpoint, name) {
+            ("/revoke", "refresh_token") => ("token", value),
+            _ => (name, value),
+        });
+        let post = client.http.post(server.url(endpoint)).form(&form);
+        let refused = post.basic_auth(&client.id, Some("secret")).send().await.unwrap();
+        let challenge = refused.headers()[header::WWW_AUTHENTICATE].to_str().unwrap().to_owned();
+        assert!(challenge.starts_with("Basic "), "{challenge}");
+        assert_eq!(error(refused).await, (401, "invalid_client".to_owned()));
+    }
+    assert!(client.is_admitted(&tokens.access).await, "nothing was revoked");
+    for (token, status) in [(tokens.refresh.as_str(), 200), ("x", 400)] {
+        let answer = client.refresh(token).await;
+        assert_eq!(answer.status(), status);
+        assert_eq!(answer.headers()[header::CACHE_CONTROL], "no-store");
+        assert_eq!(answer.headers()[header::PRAGMA], "no-cache");
+    }
+}
+
+/// A person who asks too much at once is told so also when opening sessions, and is in nobody's way.
+#[tokio::test]
+async fn opening_sessions_counts_for_the_persons_share() {
+    const SHARE: usize = 32;
+    let server = start().await;
+    let greedy = member(&server, "octocat").await;
+    let other = member(&server, "mira-holm").await;
+    let initialize = json!({
+        "jsonrpc": "2.0", "id": 0, "method": "initialize",
+        "params": { "protocolVersion": "2025-11-25", "capabilities": {},
+            "clientInfo": { "name": "x", "version": "1" } },
+    });
+    let open = async |member: &Member| {
+        let post = member.client.http.post(server.url("/mcp")).json(&initialize);
+        let post = post.header(header::ACCEPT, "application/json, text/event-stream");
+        post.bearer_auth(&member.tokens.access).send().await.unwrap()
+    };
+    let gate = server.world.llm.hold(Match::any());
+    let ask = async |_: usize| {
+        let wanted = json!({ "repository": "lighthouse-labs/beacon", "limit": 1 });
+        // 30 in a minute are counted elsewhere, and minutes pass.
+        while greedy.agent.call("summarize_prs", wanted.clone()).await.is_error {}
+    };
+    let ping = json!({ "jsonrpc": "2.0", "id": 1, "method": "ping" });
+    let played = async {
+        let mut opened = 0;
+        loop {
+            server.clock.advance(chrono::Duration::seconds(5));
+            // Full, if only with what is refused elsewhere in a moment.
+            if greedy.agent.send(ping.clone()).await.status() == 429 {
+                let answer = open(&greedy).await;
+                if answer.status() == 429 {
+                    assert!(answer.headers().contains_key(header::RETRY_AFTER));
+                    break;
+                }
+                opened += 1;
+                assert!(opened < 40, "they are opened beyond the share");
+            }
+        }
+        assert_eq!(open(&other).await.status(), 200);
+        gate.release();
+    };
+    tokio::join!(join_all((0..SHARE).map(ask)), played);
+    assert_eq!(open(&greedy).await.status(), 200);
 }
 
 /// A person's sessions are bounded by ending the longest idle, never by refusing a new one.
