@@ -70,7 +70,7 @@ async function shows(page, words) {
   await page.getByText(words).first().waitFor({ timeout: 10_000 });
 }
 
-await report.scenario("honest person", async () => {
+await report.scenario("A32 an honest person", async () => {
   const { link, connection } = await freshLink();
   const { context, page, watched } = await newPerson();
   const sites = new Set();
@@ -126,7 +126,7 @@ await report.scenario("denial", async () => {
   await context.close();
 });
 
-await report.scenario("another browser", async () => {
+await report.scenario("A02 another browser", async () => {
   const { link, connection } = await freshLink();
   const honest = await newPerson();
   const stranger = await newPerson();

@@ -80,6 +80,8 @@ pub async fn a19(house: &mut House) {
         let mine = victim.browser.get(&url).await;
         let theirs = attacker.browser.get(&url).await;
         let beside = victim.browser.get(&elsewhere).await;
+        // What anybody can fetch: good for browsers without a cookie, and on a page of ours only.
+        let anybodys = token_of(&Browser::new().get(&url).await);
         assert!(!mine.forms.is_empty(), "{mine:?}");
         for place in 0..mine.forms.len() {
             let fields = filled(&mine, place);
@@ -90,6 +92,9 @@ pub async fn a19(house: &mut House) {
                 let page = victim.browser.submit(&evil, "post", &action, &fields).await;
                 assert_eq!(page.status, 403, "{page:?}");
             }
+            let mut with_anybodys = fields.clone();
+            with_anybodys.retain(|(name, _)| name != "csrf");
+            with_anybodys.extend(anybodys.clone().map(|token| ("csrf".to_owned(), token)));
             for headers in [
                 &[][..],
                 &[("origin", "null")],
@@ -99,11 +104,19 @@ pub async fn a19(house: &mut House) {
                 &[("sec-fetch-site", "cross-site"), ("referer", &url)],
             ] {
                 let sent = format!("{COOKIE}={}", cookie(&victim.browser));
-                let mut request = http().post(&action).form(&fields).header("cookie", sent);
-                for (name, value) in headers {
-                    request = request.header(*name, *value);
+                for (fields, cookie) in
+                    [(&fields, Some(&sent)), (&with_anybodys, Some(&sent)), (&with_anybodys, None)]
+                {
+                    let mut request = http().post(&action).form(fields);
+                    if let Some(cookie) = cookie {
+                        request = request.header("cookie", cookie);
+                    }
+                    for (name, value) in headers {
+                        request = request.header(*name, *value);
+                    }
+                    let status = request.send().await.unwrap().status();
+                    assert_eq!(status, 403, "{headers:?} {cookie:?}");
                 }
-                assert_eq!(request.send().await.unwrap().status(), 403, "{headers:?}");
             }
             // From the right page with another browser's token, another form's, and none.
             let foreign = token_of(&theirs).into_iter().chain(token_of(&beside));
@@ -193,11 +206,22 @@ pub async fn a20(house: &mut House) {
             }
         }
     }
-    // Buttons that give access wait a second, against a second click that was meant for another page.
-    let page = Browser::new().get(asking.link().await).await;
-    assert!(page.body.contains("class=\"go\""), "{page:?}");
-    let style = http().get(house.url("/")).send().await.unwrap().text().await.unwrap();
-    assert!(style.contains("@keyframes") && style.contains("pointer-events"), "{style}");
+    // Buttons that give access or cannot be undone wait a second, against a second click that was
+    // meant for another page.
+    let mut waiting = 0;
+    for page in &pages {
+        for (class, text) in buttons(page) {
+            if HARMLESS.iter().any(|harmless| text.starts_with(harmless)) && text != "Revoke all" {
+                continue;
+            }
+            assert!(class.split(' ').any(|it| ["go", "arm"].contains(&it)), "{text}: {page:?}");
+            let arms = "button.go,button.arm{animation:arm 1s step-end both}";
+            let begins = "@keyframes arm{from{pointer-events:none;";
+            assert!(page.body.contains(arms) && page.body.contains(begins), "{page:?}");
+            waiting += 1;
+        }
+    }
+    assert!(waiting >= if house.is_oauth() { 6 } else { 1 }, "{waiting} buttons");
     // Whatever is no page, too.
     for (method, path) in [
         ("GET", "/mcp"),
@@ -215,6 +239,25 @@ pub async fn a20(house: &mut House) {
         let request = http().request(method.parse().unwrap(), house.url(path));
         protected(request.send().await.unwrap().headers(), path);
     }
+}
+
+/// Whoever is made to press them loses nothing that the same page does not bring back.
+const HARMLESS: [&str; 5] = ["Do not allow", "Sign out", "End all", "Disconnect", "Revoke"];
+
+/// The buttons of a page that is not one of the fake sites': class and text.
+fn buttons(page: &Page) -> Vec<(&str, &str)> {
+    let is_ours = page.body.contains("<footer>pr-summarizer</footer>");
+    let parts = page.body.split("<button").skip(1).filter(|_| is_ours);
+    parts
+        .map(|part| {
+            let (tag, rest) = part.split_once('>').expect("a whole tag");
+            let class = tag.split_once("class=\"").map_or("", |(_, class)| class);
+            (
+                class.split('"').next().unwrap_or_default(),
+                rest.split('<').next().unwrap_or_default(),
+            )
+        })
+        .collect()
 }
 
 fn protected(headers: &reqwest::header::HeaderMap, url: &str) {

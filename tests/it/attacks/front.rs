@@ -106,6 +106,7 @@ pub async fn a16(house: &mut House) {
             &[("PUBLIC_BASE_URL", "http://192.0.2.1:3000")],
             &[("PUBLIC_BASE_URL", "http://127.0.0.1:3000/path")],
             &[("RENDER_EXTERNAL_URL", "https://prs.onrender.com")],
+            &[("INSTANCES", "2"), ("STORE_URL", "memory:")],
         ],
         Mode::OAuth => &[
             &[("SESSION_SECRET", "")],
@@ -117,6 +118,7 @@ pub async fn a16(house: &mut House) {
             &[("GITHUB_TOKEN", "canary-token")],
             &[("OAUTH_REDIRECT_URIS", "javascript:alert(1)")],
             &[("OAUTH_CLIENT_ID_ORIGINS", "http://192.0.2.1")],
+            &[("INSTANCES", "2"), ("STORE_URL", "memory:")],
         ],
     };
     let folder = tempfile::tempdir().unwrap();

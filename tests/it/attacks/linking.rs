@@ -33,6 +33,10 @@ pub async fn a01(house: &mut House) {
     let code = client.code(&client.trip(&victim.browser, "octocat").await);
     let stranger = OAuthClient::discover(&house.server).await;
     assert_eq!(stranger.redeem(&code).await.status(), 400);
+    // The sender knows the client and its address, but not what it made up for this trip.
+    let guessed = [("code_verifier", "what-the-attacker-guesses-instead-of-it-0000")];
+    assert_eq!(client.redeem_with(&code, &guessed).await.status(), 400);
+    assert_eq!(client.redeem(&code).await.status(), 200, "it was good all the time");
     assert!(client.arrived().iter().any(|query| query.contains(&code)));
     assert_eq!(victim.login().await.as_deref(), Some("octocat"));
 }

@@ -138,8 +138,8 @@ catalogue! {
         "A stolen session id with another person's token, or with none"
         "A session is its person's; to others it is unknown on every method"
     a15 tokens (na MACHINE) (na ONE_PERSON) (tested in USUAL)
-        "A link, request state or handle of one person, used by another"
-        "The token says who calls; a foreign value is unknown"
+        "A link or request state of one person, used by another"
+        "The token says who calls; a foreign value is unknown. There are no handles"
     a16 front (tested in USUAL) (tested in USUAL) (tested in USUAL)
         "An unsafe address to listen on or to publish"
         "The start is refused (exit 78), all problems at once"

@@ -6,11 +6,15 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
+use axum::{
+    extract::Path,
+    http::{StatusCode, header},
+};
 use serde_json::json;
 use tokio::{net::TcpListener, task::JoinHandle};
 
 use super::house::{House, http};
-use crate::fakes::{Fault, Match};
+use crate::fakes::{Browser, Fault, Match};
 
 /// A code goes to a registered address or nowhere.
 pub async fn a22(house: &mut House) {
@@ -174,12 +178,19 @@ pub async fn a28(house: &mut House) {
         assert_eq!(first["summary_status"], "extract", "{}", by_llm.text);
         world.llm.heal();
         world.scalekit.inject(Match::prefix("POST", "/api/"), moved(), usize::MAX);
-        resident.agent.call("connect_github", json!({ "reconnect": true })).await;
+        let (link, asked) = (
+            resident.agent.call("connect_github", json!({ "reconnect": true })),
+            world.scalekit.calls().len(),
+        );
+        let page = Browser::new().to_consent(link.await.link()).await;
+        assert!(page.status >= 500, "{page:?}");
+        assert!(world.scalekit.calls().len() > asked, "Scalekit was asked");
         world.scalekit.heal();
         house.server.clock.advance(chrono::Duration::minutes(2));
     }
     if house.is_oauth() {
         documents(house, port).await;
+        moved_documents(house, port).await;
     }
     assert_eq!(internal.connections.load(Ordering::SeqCst), 0);
     // It would have been seen.
@@ -227,4 +238,36 @@ async fn documents(house: &House, port: u16) {
     assert_eq!(registered.status(), 201);
     let request_uri = client.authorize_url_with(&[("request_uri", here), ("request", "x.y.z")]);
     assert!(http().get(request_uri).send().await.unwrap().status().as_u16() < 500);
+}
+
+/// An origin that the operator trusts with documents, whose documents lead elsewhere.
+async fn moved_documents(house: &mut House, port: u16) {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let origin = format!("http://{}", listener.local_addr().unwrap());
+    let asked = Arc::new(AtomicUsize::new(0));
+    let (counted, own) = (Arc::clone(&asked), origin.clone());
+    let document = move |Path(status): Path<u16>| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        let document = json!({
+            "client_id": format!("{own}/{status}"), "client_name": "Moved",
+            "redirect_uris": ["http://127.0.0.1/callback"], "token_endpoint_auth_method": "none",
+        });
+        let target = format!("http://127.0.0.1:{port}/latest/meta-data");
+        let status = StatusCode::from_u16(status).unwrap();
+        async move { (status, [(header::LOCATION, target)], axum::Json(document)) }
+    };
+    let router = axum::Router::new().route("/{status}", axum::routing::get(document));
+    let serving = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+    house.server.set("OAUTH_CLIENT_ID_ORIGINS", &origin);
+    house.server.restart().await;
+    let client = house.asks().await;
+    for (place, status) in [200, 301, 302, 303, 307, 308].into_iter().enumerate() {
+        let id = format!("{origin}/{status}");
+        let changes = [("client_id", id.as_str()), ("redirect_uri", "http://127.0.0.1/callback")];
+        let page = Browser::new().get(client.client().authorize_url_with(&changes)).await;
+        // The first is one that does not lead on.
+        assert_eq!(page.status, if status == 200 { 200 } else { 400 }, "{status}: {page:?}");
+        assert_eq!(asked.load(Ordering::SeqCst), place + 1, "{status} was fetched once");
+    }
+    serving.abort();
 }
