@@ -205,7 +205,7 @@ impl AccountLinking {
         self.inner.people.revoke_all(principal).await?;
         if let Some(browser) = browser {
             self.change_browser(browser, |record| {
-                record.signed_in.take_if(|(signed_in, _)| signed_in == principal);
+                record.sign_in.take_if(|signed_in| signed_in.principal == *principal);
             })
             .await?;
         }

@@ -31,7 +31,7 @@ fn world() -> World {
     let clients = Clients::new(
         Keyring::new(Secret::from("k".repeat(32)), Vec::new()),
         endpoints.issuer(),
-        RedirectPolicy::new(&[], own).unwrap(),
+        RedirectPolicy::new(&[], own),
         ClientDocuments::none(),
         clock.clone(),
         Arc::clone(&entropy),
