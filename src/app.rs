@@ -6,6 +6,7 @@ mod metrics;
 use std::{future::Future, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use axum::{Router, middleware};
+use metrics_exporter_prometheus::PrometheusHandle;
 use rmcp::ServerHandler;
 use tokio::{net::TcpListener, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -115,9 +116,7 @@ impl App {
         let store = open_store(&settings.store, &keyring, &clock, &entropy).await?;
         let transport = Transport::new(TransportSettings::default(), entropy.clone())?;
         let authorization = authorization(&settings, &store, &keyring, &clock, &entropy).await?;
-        let register = authorization
-            .as_ref()
-            .map(|server| Arc::new(server.grants().clone()) as Arc<dyn Register>);
+        let register = authorization.as_ref().map(register_of);
         let linking = AccountLinking::new(
             LinkingSettings {
                 mode: settings.auth_mode,
@@ -178,18 +177,11 @@ impl App {
             clock,
             entropy,
         );
-        let guarded = middleware::from_fn_with_state(guard, http::guard::stand);
-        let open = browsers.merge(agents);
-        let router = match listener_of_metrics.zip(settings.metrics_token) {
-            Some((handle, token)) => {
-                let (front, running) = (front.clone(), running.clone());
-                let looked = metrics::Looked { token, front, running, store };
-                let guarded = open.merge(metrics::router(looked, handle)).layer(guarded);
-                // What the guard refuses is counted too.
-                guarded.layer(middleware::from_fn(metrics::counted))
-            }
-            None => open.layer(guarded),
-        };
+        let looked = settings.metrics_token.map(|token| {
+            let (front, running) = (front.clone(), running.clone());
+            metrics::Looked { token, front, running, store }
+        });
+        let router = guarded(browsers.merge(agents), guard, listener_of_metrics.zip(looked));
         let token_sweeper =
             authorization.map(|server| oauth::Sweeper::new(server, linking.clone()));
         let sweeper = Sweeper::new(linking);
@@ -267,6 +259,22 @@ impl App {
     }
 }
 
+/// The routes behind the guard. With metrics what it refuses is counted too.
+fn guarded(
+    routes: Router,
+    guard: Guard,
+    metrics: Option<(&'static PrometheusHandle, metrics::Looked)>,
+) -> Router {
+    let guard = middleware::from_fn_with_state(guard, http::guard::stand);
+    match metrics {
+        Some((handle, looked)) => routes
+            .merge(metrics::router(looked, handle))
+            .layer(guard)
+            .layer(middleware::from_fn(metrics::counted)),
+        None => routes.layer(guard),
+    }
+}
+
 /// What outlives the process is sealed.
 async fn open_store(
     location: &StoreLocation,
@@ -329,6 +337,11 @@ async fn authorization(
     let grants = Grants::new(store.clone(), clock.clone(), entropy.clone());
     let codes = Codes::new(store.clone(), grants.clone(), clock.clone(), entropy.clone());
     Ok(Some(AuthorizationServer::new(endpoints, clients, codes, grants)))
+}
+
+/// Who is forgotten when is known where the grants are.
+fn register_of(server: &AuthorizationServer) -> Arc<dyn Register> {
+    Arc::new(server.grants().clone())
 }
 
 fn summaries(settings: &Settings) -> SummarizeSettings {

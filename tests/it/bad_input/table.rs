@@ -17,14 +17,10 @@ pub enum Badness {
 }
 
 /// In the order of the table's columns.
-pub const BADNESS: [Badness; 6] = [
-    Badness::Missing,
-    Badness::Doubled,
-    Badness::Oversize,
-    Badness::WrongType,
-    Badness::NotUtf8,
-    Badness::Control,
-];
+pub const BADNESS: [Badness; 6] = {
+    use Badness::{Control, Doubled, Missing, NotUtf8, Oversize, WrongType};
+    [Missing, Doubled, Oversize, WrongType, NotUtf8, Control]
+};
 
 /// The right answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -196,7 +196,7 @@ async fn whoever_reloads_in_the_middle_of_a_trip_arrives() {
 
 async fn until_signed_in(server: &Server, browser: &Browser) {
     for _ in 0..400 {
-        if browser.get(server.url("/")).await.says("Connected as @octocat") {
+        if browser.get(server.url("/")).await.says("@octocat") {
             return;
         }
     }
