@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { Report, required, within } from "../clients/shared/report.mjs";
 import { launch } from "./chromium.mjs";
-import { agent, press, register, signIn, site } from "./people.mjs";
+import { agent, passThrough, press, register, signIn, site } from "./people.mjs";
 
 const ours = new URL(required("MCP_URL")).origin;
 const person = required("PERSON");
@@ -304,6 +304,38 @@ await report.scenario("A07 tossed cookies", async () => {
   });
   await report.check("the person signs in again", () => signIn(page, ours, person));
   await context.close();
+});
+
+await report.scenario("A07 a sibling's cookies", async () => {
+  // Our server under a name that has siblings, behind a proxy as in public. Chromium trusts *.localhost like https.
+  const named = await passThrough(ours);
+  const home = named.at("app.prs.localhost", "/");
+  const attacker = await newPerson();
+  await signIn(attacker.page, ours, "mira-holm");
+  const { value } = (await attacker.context.cookies(ours)).find(({ name }) => name === COOKIE);
+  const { context, page } = await newPerson();
+  const toss = async (name) => {
+    evil.pages["/toss"] = (_, response) =>
+      response.writeHead(200, { "set-cookie": `${name}=${value}; Domain=prs.localhost; Path=/; Secure` }).end();
+    await page.goto(evil.at("evil.prs.localhost", "/toss"));
+    await page.goto(home);
+    return named.asked.findLast(({ url }) => url === "/").headers.cookie ?? "";
+  };
+  await report.check("control: without the prefix it arrives", async () => {
+    assert.equal(await toss("prs-browser"), `prs-browser=${value}`);
+  });
+  await report.check("control: such a value is somebody's, wherever it comes from", async () => {
+    const answer = await fetch(`${ours}/`, { headers: { cookie: `${COOKIE}=${value}` } });
+    assert.ok((await answer.text()).includes("@mira-holm"));
+  });
+  await report.check("with the prefix Chromium refuses it, and nobody is signed in as somebody else", async () => {
+    assert.doesNotMatch(await toss(COOKIE), new RegExp(COOKIE));
+    await page.getByRole("button", { name: "Sign in with GitHub", exact: true }).waitFor();
+    assert.ok(!(await page.content()).includes("@mira-holm"));
+  });
+  named.close();
+  await context.close();
+  await attacker.context.close();
 });
 
 evil.close();

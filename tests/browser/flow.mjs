@@ -70,6 +70,16 @@ async function shows(page, words) {
   await page.getByText(words).first().waitFor({ timeout: 10_000 });
 }
 
+await report.scenario("home", async () => {
+  const { context, page, watched } = await newPerson();
+  await report.check("the front page of a machine's own server", async () => {
+    await page.goto(`${ours}/`);
+    await looksRight(page, "home-loopback");
+  });
+  await report.check("no identifier in a page, no complaint in the console", () => watched.assertClean());
+  await context.close();
+});
+
 await report.scenario("A32 an honest person", async () => {
   const { link, connection } = await freshLink();
   const { context, page, watched } = await newPerson();

@@ -1,7 +1,7 @@
 //! The people of an `oauth` server: browsers of their own, an MCP client that acts for them, and a site that means harm.
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { createServer } from "node:http";
+import { createServer, request as send } from "node:http";
 import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
 import { within } from "../clients/shared/report.mjs";
 
@@ -21,6 +21,20 @@ export async function site(pages = {}) {
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
   const { port } = server.address();
   return { asked, pages, port, at: (host, path) => `http://${host}:${port}${path}`, close: () => server.close() };
+}
+
+/** Another name for the server at `origin`: a proxy that passes everything on, and notes what came. */
+export function passThrough(origin) {
+  const { host, hostname, port } = new URL(origin);
+  const pass = (request, response) => {
+    const { method, url: path } = request;
+    const passed = send({ hostname, port, method, path, headers: { ...request.headers, host } }, (answer) => {
+      response.writeHead(answer.statusCode, answer.headers);
+      answer.pipe(response);
+    });
+    request.pipe(passed);
+  };
+  return site(new Proxy({}, { get: () => pass }));
 }
 
 /** An MCP client that has registered itself. */

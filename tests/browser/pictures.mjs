@@ -2,6 +2,7 @@
 //! worked by keyboard alone. The pictures, 390 and 1280 pixels wide, light and dark, go to the folder of SCREENSHOTS
 //! (`just pictures FOLDER`) or the one given as argument.
 import assert from "node:assert/strict";
+import { writeFile } from "node:fs/promises";
 import { Report, required } from "../clients/shared/report.mjs";
 import { launch, looksRight } from "./chromium.mjs";
 import { agent, press, register, signIn, site } from "./people.mjs";
@@ -45,6 +46,9 @@ async function allow(page, registered, button) {
   return page.url();
 }
 
+/** Longer than a link lives. */
+const PAST_A_LINK_SECONDS = 16 * 60;
+
 const page = await newPage();
 const desk = await register(ours, "Lighthouse assistant", callback);
 const editor = await register(ours, "Cursor", "cursor://anysphere.cursor-mcp/oauth/callback");
@@ -84,6 +88,13 @@ await report.scenario("a person with two clients", async () => {
     const { url } = await acting.call("connect_github", { reconnect: true });
     await page.goto(url);
     await looksRight(page, "connect-repair");
+  });
+  await report.check("a link that ran out of time", async () => {
+    const { url } = await acting.call("connect_github", { reconnect: true });
+    await writeFile(required("CLOCK"), `later ${PAST_A_LINK_SECONDS}\n`);
+    const response = await page.goto(url);
+    assert.equal(response.status(), 410);
+    await looksRight(page, "expired-link");
   });
   await report.check("the person's page", async () => {
     await page.goto(`${ours}/`);
