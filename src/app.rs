@@ -149,6 +149,7 @@ impl App {
                 summary_deadline: settings.summaries.deadline,
                 llm_host: summarizer.llm_host().map(str::to_owned),
                 llm_reads_private: settings.llm.reads_private,
+                github_hosts: github_hosts(&settings.access),
             },
             linking: linking.clone(),
             sessions: Sessions::new(
@@ -289,6 +290,22 @@ async fn open_store(
         StoreLocation::Redis(address) => {
             Store::redis(address, clock.clone(), entropy.clone()).await?.sealed(seal).await
         }
+    }
+}
+
+/// What an address of a repository may have as its host: GitHub's own, or that of the server whose
+/// API is read. Which one Scalekit reads is not told: another than GitHub's own is named by
+/// owner/repo.
+fn github_hosts(access: &Access) -> Vec<String> {
+    let api = match access {
+        Access::Scalekit { .. } => None,
+        Access::Token { api_url, .. } => api_url.host_str(),
+    };
+    match api {
+        None | Some("api.github.com") => {
+            ["github.com", "www.github.com", "ssh.github.com"].map(str::to_owned).to_vec()
+        }
+        Some(own) => vec![own.strip_prefix("api.").unwrap_or(own).to_owned(), own.to_owned()],
     }
 }
 

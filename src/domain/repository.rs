@@ -9,6 +9,8 @@ use super::failure::{Failure, FailureCode, Result};
 /// GitHub's limits: 39 characters for an owner, 100 for a repository.
 const MAX_OWNER: usize = 39;
 const MAX_NAME: usize = 100;
+/// GitHub's own host.
+const PUBLIC: &str = "github.com";
 /// Longer than any address that names a repository.
 const MAX_REFERENCE: usize = 2_000;
 
@@ -81,8 +83,8 @@ impl RepositoryReference {
     /// Reads `owner/repo`, `owner/repo#7`, and https, http, ssh and `git@` addresses, with or
     /// without `.git`, a trailing slash, a query, a fragment, or a page such as `/pull/7/files`.
     ///
-    /// The host is not looked at: the server reads the one GitHub it is configured for, and an
-    /// address never decides where a request goes.
+    /// The host is not part of it: the server reads the one GitHub it is configured for, and an
+    /// address never decides where a request goes. Whether it names that one is told by [`host`].
     pub fn parse(text: &str) -> Result<Self> {
         let text = text.trim();
         if text.is_empty() {
@@ -108,6 +110,27 @@ impl RepositoryReference {
         };
         Ok(Self { repository, pull_request })
     }
+}
+
+/// The host of an address of a repository, in lower case; `None` for `owner/repo`.
+pub fn host(text: &str) -> Option<String> {
+    let text = text.trim();
+    let authority = if let Some((_, rest)) = text.split_once("://") {
+        without_query(rest).split('/').next()?
+    } else if let Some((user_and_host, _)) =
+        text.split_once(':').filter(|(before, _)| before.contains('@') && !before.contains('/'))
+    {
+        user_and_host
+    } else {
+        return path_of(text)
+            .ok()
+            .filter(|(_, shorthand)| !shorthand.is_bare)
+            .map(|_| PUBLIC.into());
+    };
+    let host = authority.rsplit('@').next()?;
+    // An IPv6 address keeps its brackets.
+    let end = host.find(']').map_or_else(|| host.find(':'), |bracket| Some(bracket + 1));
+    Some(host.get(..end.unwrap_or(host.len()))?.to_lowercase())
 }
 
 /// How `owner/repo#7` differs from an address, where `#` begins a fragment.
@@ -185,6 +208,23 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn an_address_tells_its_host() {
+        for (text, expected) in [
+            ("octo/hello", None),
+            ("octo/hello#7", None),
+            ("github.com/octo/hello", Some("github.com")),
+            ("https://GitHub.com/octo/hello/pull/7", Some("github.com")),
+            ("https://www.github.com:443/octo/hello?x=https://a.b/c", Some("www.github.com")),
+            ("git@gitlab.com:octo/hello.git", Some("gitlab.com")),
+            ("ssh://git@ghe.example:22/octo/hello", Some("ghe.example")),
+            ("https://user@evil.example@github.com/octo/hello", Some("github.com")),
+            ("http://[::1]:3000/octo/hello", Some("[::1]")),
+        ] {
+            assert_eq!(host(text).as_deref(), expected, "{text}");
+        }
+    }
 
     fn read(text: &str) -> Option<(String, Option<u64>)> {
         let reference = RepositoryReference::parse(text).ok()?;

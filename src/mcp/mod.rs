@@ -60,6 +60,8 @@ pub struct McpSettings {
     pub llm_host: Option<String>,
     /// Text of private repositories goes there too.
     pub llm_reads_private: bool,
+    /// What addresses of repositories may name as their host.
+    pub github_hosts: Vec<String>,
 }
 
 /// What the agent's door works with.

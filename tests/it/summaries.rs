@@ -89,6 +89,14 @@ async fn chosen_numbers_and_addresses_of_pull_requests() {
         )
         .await;
     assert_eq!(numbers(&one), [438]);
+    // Another forge's repository is not one of the same name at GitHub.
+    for elsewhere in
+        ["https://gitlab.com/lighthouse-labs/beacon", "git@ghe.example:lighthouse-labs/beacon.git"]
+    {
+        let refused = agent.call("summarize_prs", json!({ "repository": elsewhere })).await;
+        assert_eq!(refused.code(), "invalid_repository", "{}", refused.text);
+        assert!(refused.text.contains("this server reads github.com"), "{}", refused.text);
+    }
     let chosen = summarize(&agent, json!({ "pull_requests": [442, 431, 442] })).await;
     assert_eq!(numbers(&chosen), [442, 431]);
     // Everything is in the cache now, so all is reported in one moment; nothing of it is lost.

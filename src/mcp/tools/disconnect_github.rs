@@ -56,7 +56,7 @@ pub(super) async fn run(call: Call, request: CallToolRequestParams) -> Result<An
         call.server.parts.linking.disconnect(&principal).await?;
     }
     Answer::done(
-        "GitHub is not connected any more; the stored authorization is being deleted.".to_owned(),
+        "GitHub is not connected; what was stored of an authorization is being deleted.".to_owned(),
         &Output { status: DisconnectStatus::NotConnected },
     )
 }

@@ -14,6 +14,7 @@ use crate::{
         digest::{Detail, RepositoryDigest},
         failure::Result,
         ranking::Order,
+        repository::host,
         text,
     },
     identity::{
@@ -83,8 +84,8 @@ pub(super) fn descriptor() -> Tool {
 
 pub(super) async fn run(call: Call, request: CallToolRequestParams) -> Result<Answer, Refusal> {
     let input: Input = arguments::read(request.arguments)?;
-    let wanted = wanted(&input)?;
     let parts = &call.server.parts;
+    let wanted = wanted(&input, &parts.settings.github_hosts)?;
     let token = call.context.meta.get_progress_token();
     let (reporter, forwarder) = progress::channel(call.context.peer.clone(), token);
     forwarder.begin("Reading the repository").await;
@@ -235,8 +236,18 @@ async fn connect_first(call: &Call, principal: Option<Principal>) -> Result<Refu
     })
 }
 
-fn wanted(input: &Input) -> Result<Request> {
+fn wanted(input: &Input, hosts: &[String]) -> Result<Request> {
     let repository = RepositoryReference::parse(&input.repository)?;
+    if let Some(foreign) = host(&input.repository).filter(|host| !hosts.contains(host)) {
+        let foreign = text::name(&foreign, LONGEST_FILTER);
+        return Err(Failure::new(
+            FailureCode::InvalidRepository,
+            format!(
+                "The address is at {foreign}; this server reads {}.",
+                hosts.first().map_or("GitHub", String::as_str)
+            ),
+        ));
+    }
     let pull_requests = input.pull_requests.clone().unwrap_or_default();
     if pull_requests.len() > MAX_PULL_REQUESTS {
         return Err(arguments::invalid(format!(
