@@ -104,6 +104,13 @@ pub fn without_claims(text: &str) -> Option<String> {
     (letters(&kept) >= 2 * LEAST_CHARS).then_some(kept)
 }
 
+/// What an author wrote, without the sentences that state a status: the facts say that.
+pub fn sober(text: &str) -> String {
+    let kept: Vec<&str> =
+        sentences(text).filter(|sentence| !is_claim(sentence)).map(str::trim).collect();
+    kept.join(" ")
+}
+
 /// How much was said: letters, removed links left out.
 fn letters(said: &str) -> usize {
     said.replace(text::REMOVED_LINK, "").chars().filter(|c| c.is_alphabetic()).count()

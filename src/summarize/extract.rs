@@ -1,8 +1,10 @@
 //! What stands in for a summary when no LLM wrote one: the title, the first sentences of the
-//! description and the size, in the author's words and clearly marked.
+//! description and the size, in the author's words and clearly marked. What the author says of
+//! reviews, checks and the merge is left out: the facts beside it say that.
 
 use std::fmt::Write as _;
 
+use super::check;
 use crate::domain::{pull_request::PullRequest, text};
 
 /// How every extract begins, so that nobody takes it for a summary.
@@ -20,7 +22,7 @@ pub fn extract(pull_request: &PullRequest) -> String {
     let title = if title.is_empty() { "(no title)".to_owned() } else { title };
     let end = if title.ends_with(['.', '!', '?', '…', ')']) { "" } else { "." };
     let mut extract = format!("{MARK} {title}{end}");
-    let description = sentences(&pull_request.body);
+    let description = check::sober(&sentences(&pull_request.body));
     if !description.is_empty() {
         extract.push(' ');
         extract.push_str(&description);
@@ -97,6 +99,18 @@ fn without_comments(body: &str) -> String {
 mod tests {
     use super::*;
     use crate::summarize::samples::pull_request;
+
+    #[test]
+    fn what_the_facts_say_is_left_to_them() {
+        let mut one = pull_request(1);
+        one.body =
+            "Adds a door to the north wall. This pull request was approved by @octocat and all \
+                    checks pass. It opens inwards."
+                .to_owned();
+        let extract = extract(&one);
+        assert!(extract.contains("Adds a door") && extract.contains("opens inwards"), "{extract}");
+        assert!(!extract.contains("approved") && !extract.contains("checks"), "{extract}");
+    }
 
     #[test]
     fn the_first_sentences_stand_for_the_whole() {

@@ -11,6 +11,8 @@ use crate::domain::{
     text::{markdown, title},
 };
 
+/// Characters of what may stand before a colon to look like a label of ours.
+const LONGEST_LABEL: usize = 30;
 /// Labels named; the structured part has up to 30.
 const MAX_LABELS: usize = 6;
 /// Characters of a label.
@@ -90,9 +92,20 @@ fn cost(text: &str) -> usize {
     text.chars().map(|character| [1, 1, 2, 4, 4].get(character.len_utf8()).unwrap_or(&4)).sum()
 }
 
+/// A line of a summary. One that begins like the lines of this server ("Next: …") is quoted, so that
+/// nobody takes it for one.
+fn paragraph(line: &str) -> String {
+    let line = markdown(line);
+    let is_labelled = line.split_once(':').is_some_and(|(label, _)| {
+        label.chars().count() <= LONGEST_LABEL
+            && label.chars().all(|c| c.is_alphabetic() || c == ' ')
+    });
+    if is_labelled { format!("> {line}") } else { line }
+}
+
 /// A summary as Markdown that costs at most `room`, cut between words.
 fn escaped_within(summary: &str, room: usize) -> String {
-    let escaped = |text: &str| text.lines().map(markdown).collect::<Vec<_>>().join("\n");
+    let escaped = |text: &str| text.lines().map(paragraph).collect::<Vec<_>>().join("\n");
     let mut whole = escaped(summary);
     let mut kept = summary.chars().count();
     while cost(&whole) > room && kept > 0 {
@@ -173,7 +186,8 @@ fn facts(digest: &Digest) -> String {
         Some(labels) if labels.is_empty() => {}
         Some(labels) => {
             let labels = labels.iter().take(MAX_LABELS);
-            let labels: Vec<String> = labels.map(|l| markdown(&title(l, LABEL_CHARS))).collect();
+            let labels: Vec<String> =
+                labels.map(|l| markdown(&title(&l.replace('·', " "), LABEL_CHARS))).collect();
             parts.push(format!("labels: {}", labels.join(", ")));
         }
     }

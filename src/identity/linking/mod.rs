@@ -118,7 +118,19 @@ pub enum Status {
     Expired {
         /// Whose account it was.
         account: GitHubAccount,
+        /// How the last attempt to connect it again ended.
+        last_ending: Option<Ending>,
     },
+}
+
+/// What is said of a connection that no longer works, and of the attempt to repair it.
+pub fn no_longer_works(account: &GitHubAccount, last_ending: Option<&Ending>) -> String {
+    let mut text = format!("The connection to GitHub as @{} no longer works.", account.login);
+    if let Some(ending) = last_ending {
+        text.push_str(" The last attempt to connect it again: ");
+        text.push_str(&ending.sentence());
+    }
+    text
 }
 
 /// Links GitHub accounts to principals. A cheap handle.
@@ -250,9 +262,9 @@ impl AccountLinking {
                 Some(connection) => Ok(own(connection)),
                 None => Err(not_connected()),
             },
-            Status::Expired { account } => Err(Failure::new(
+            Status::Expired { account, last_ending } => Err(Failure::new(
                 FailureCode::ReauthorizationRequired,
-                format!("The connection to GitHub as @{} no longer works.", account.login),
+                no_longer_works(&account, last_ending.as_ref()),
             )),
             Status::Pending(_) | Status::NotConnected { .. } => Err(not_connected()),
         }

@@ -65,7 +65,8 @@ impl AccountLinking {
                 return Ok(Status::Connected(self.shown(&connection)));
             }
             if pending.is_none() {
-                return Ok(Status::Expired { account: connection.account });
+                let last_ending = record.last_ending.map(|(ending, _)| ending);
+                return Ok(Status::Expired { account: connection.account, last_ending });
             }
         }
         Ok(match pending {

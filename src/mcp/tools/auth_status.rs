@@ -10,7 +10,10 @@ use super::{
 };
 use crate::{
     domain::{AuthMode, FailureCode, GitHubAccess, Timestamp, failure::Result},
-    identity::{flow::Ending, linking::Status},
+    identity::{
+        flow::Ending,
+        linking::{Status, no_longer_works},
+    },
 };
 
 /// The tool's name.
@@ -145,8 +148,8 @@ fn told(status: &Status, mode: AuthMode) -> (String, Output) {
             };
             (text, plain(status, mode, next_step))
         }
-        Status::Expired { account } => {
-            let text = format!("The connection to GitHub as @{} no longer works.", account.login);
+        Status::Expired { account, last_ending } => {
+            let text = no_longer_works(account, last_ending.as_ref());
             let next_step = FailureCode::ReauthorizationRequired.agent_next_step();
             let output = Output {
                 github_login: Some(account.login.clone()),

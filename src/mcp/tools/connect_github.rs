@@ -21,7 +21,7 @@ use crate::{
     identity::{
         Principal,
         flow::Ending,
-        linking::{Connection, PendingLink, Status},
+        linking::{Connection, PendingLink, Status, no_longer_works},
     },
     summarize::Caller,
 };
@@ -184,7 +184,12 @@ fn answer(status: &Status, handle: Option<&ConnectionHandle>) -> Result<Answer> 
             };
             (ending.sentence().into_owned(), plain(status, next_step))
         }
-        Status::NotConnected { last_ending: None } | Status::Expired { .. } => {
+        Status::Expired { account, last_ending } => {
+            let next_step = FailureCode::ReauthorizationRequired.agent_next_step().to_owned();
+            let text = no_longer_works(account, last_ending.as_ref());
+            (text, plain(ConnectStatus::AuthorizationRequired, next_step))
+        }
+        Status::NotConnected { last_ending: None } => {
             let next_step = FailureCode::AuthorizationExpired.agent_next_step().to_owned();
             let text = "No GitHub account is connected.".to_owned();
             (text, plain(ConnectStatus::AuthorizationRequired, next_step))

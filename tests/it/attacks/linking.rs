@@ -160,6 +160,20 @@ pub async fn a06(house: &mut House) {
     let link = victim.agent.call("connect_github", json!({})).await.link();
     assert!(Browser::new().approve(&link, "octocat").await.says("Connected as @octocat"));
     assert_eq!(victim.login().await.as_deref(), Some("octocat"));
+    // The same where a connection is there that no longer works, which is when repairs happen.
+    house.server.world.scalekit.revoke_github_grant("octocat");
+    let wanted = json!({ "repository": "lighthouse-labs/beacon" });
+    let revoked = victim.agent.call("summarize_prs", wanted.clone()).await;
+    assert_eq!(revoked.code(), "reauthorization_required", "{}", revoked.text);
+    let link = victim.agent.call("connect_github", json!({ "reconnect": true })).await.link();
+    assert_eq!(Browser::new().approve(&link, "mira-holm").await.status, 403);
+    for (tool, arguments) in [("auth_status", json!({})), ("summarize_prs", wanted)] {
+        let told = victim.agent.call(tool, arguments).await;
+        assert!(told.text.contains("@mira-holm"), "{tool}: {}", told.text);
+        assert!(told.text.contains("@octocat no longer works"), "{tool}: {}", told.text);
+    }
+    let link = victim.agent.call("connect_github", json!({ "reconnect": true })).await.link();
+    assert!(Browser::new().approve(&link, "octocat").await.says("Connected as @octocat"));
 }
 
 /// Fifty identical callbacks at once.

@@ -34,7 +34,9 @@ async fn a_connection_that_github_refused_is_expired_until_it_is_made_anew() {
     assert!(matches!(begun, Status::Connected(_)));
     let access = desk.linking.github(&principal, &call()).await.unwrap();
     desk.linking.note_refusal(&access).await;
-    let Status::Expired { account } = desk.status(&principal).await else { panic!("not expired") };
+    let Status::Expired { account, .. } = desk.status(&principal).await else {
+        panic!("not expired")
+    };
     assert_eq!(account.login, "octocat");
     let refused = desk.linking.github(&principal, &call()).await.unwrap_err();
     assert_eq!(refused.code, FailureCode::ReauthorizationRequired);
