@@ -103,7 +103,7 @@ catalogue! {
         "The flow is bound to the browser that pressed; another one burns it before anything is verified"
     a03 linking (tested in BOTH) (tested in BOTH) (tested in BOTH)
         "The attacker replays the callback that the victim's browser brought"
-        "A burned or finished flow never verifies; a state in two browsers undoes the connection and what came of it"
+        "A burned or finished flow never verifies; another authorization under its state undoes the connection and what came of it"
     a04 front (tested in USUAL) (tested in USUAL) (tested in USUAL)
         "Forged `Host`, `Forwarded` and `X-Forwarded-*`, absolute-form targets, doubled headers"
         "Every link is made from `PUBLIC_BASE_URL`; foreign names are refused"
