@@ -26,7 +26,12 @@ fn main() -> ExitCode {
         }
     };
     if cli.check_config {
-        println!("The settings are complete and sound.");
+        let Settings { auth_mode, public_base_url, listen, .. } = &settings;
+        println!("The settings are complete and sound: {} mode,", auth_mode.slug());
+        println!("reached at {public_base_url}, listening on {listen}.");
+        for warning in &settings.warnings {
+            println!("Note: {warning}");
+        }
         return ExitCode::SUCCESS;
     }
     telemetry::init(&settings.log);
