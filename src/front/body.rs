@@ -79,6 +79,12 @@ impl Arriving {
     }
 }
 
+/// The bytes without the buffer that they were read into. A body that comes byte by byte would
+/// otherwise keep a whole buffer alive for each, and a few thousand such bodies all memory.
+fn by_itself(data: Bytes) -> Bytes {
+    if data.len() < SMALL { Bytes::copy_from_slice(&data) } else { data }
+}
+
 impl Body for Arriving {
     type Data = Bytes;
     type Error = io::Error;
@@ -94,7 +100,7 @@ impl Body for Arriving {
                 if counted.is_ok() && this.body.is_end_stream() {
                     this.meter.body_ended();
                 }
-                Poll::Ready(Some(counted.map(|()| frame)))
+                Poll::Ready(Some(counted.map(|()| frame.map_data(by_itself))))
             }
             Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(io::Error::other(error)))),
             Poll::Ready(None) => {
@@ -162,5 +168,20 @@ impl Drop for Leaving {
     /// The end of an answer: hyper drops the body when it has taken all of it.
     fn drop(&mut self) {
         self.meter.answered();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_small_part_does_not_keep_its_buffer() {
+        let buffer = Bytes::from(vec![b'x'; SMALL]);
+        let small = by_itself(buffer.slice(..1));
+        assert_eq!((&*small, buffer.is_unique()), (&b"x"[..], true));
+        // What is large is its buffer, and is not copied.
+        let large = by_itself(buffer.clone());
+        assert!(large.len() == SMALL && !buffer.is_unique());
     }
 }
