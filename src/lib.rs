@@ -23,7 +23,8 @@
 //! 10. [`front`]: **the front**. Connections: who gets one, how long each step on it may take, and
 //!     their orderly end.
 //! 11. [`config`]: **the settings**. One table of variables; the only room that names the environment.
-//! 12. [`telemetry`] and [`app`]: the log, and the wiring. `mcp` and `http` meet only in `app`.
+//! 12. [`telemetry`] and [`app`]: the log; the wiring, `doctor`, and the door of the metrics. `mcp` and
+//!     `http` meet only in `app`.
 //!
 //! # What is always true
 //!
@@ -70,7 +71,8 @@
 //!
 //! There is no live MCP session (they are records), no trait for upstreams (fakes answer real HTTP),
 //! no ambient time or chance outside [`domain`], no environment variable outside [`config`], and no
-//! link that is not made from `PUBLIC_BASE_URL`.
+//! link that is not made from `PUBLIC_BASE_URL`. One thing is the process's own and not handed in: who
+//! listens to the counters of [`measure`].
 
 pub mod domain;
 pub mod measure;
