@@ -27,7 +27,7 @@ use crate::{
     },
     store::{Seal, Store},
     summarize::{
-        Caller, Ending, SummarizeSettings, Summarizer, governor::GovernorLimits,
+        Asking, Caller, Ending, SummarizeSettings, Summarizer, governor::GovernorLimits,
         writing::WritingLimits,
     },
     upstream::{
@@ -149,7 +149,6 @@ impl App {
                 summary_deadline: settings.summaries.deadline,
                 llm_host: summarizer.llm_host().map(str::to_owned),
                 llm_reads_private: settings.llm.reads_private,
-                github_hosts: github_hosts(&settings.access),
             },
             linking: linking.clone(),
             sessions: Sessions::new(
@@ -158,7 +157,7 @@ impl App {
                 clock.clone(),
                 entropy.clone(),
             ),
-            summarizer,
+            asking: Asking::new(linking.clone(), summarizer, github_hosts(&settings.access)),
             keyring,
             stop: ending.stop.clone(),
         };

@@ -15,7 +15,8 @@
 //! 5. [`identity`]: **who**. Principals, the browser's cookie, the keyring, and account linking: the
 //!    flow that proves whose browser linked an account.
 //! 6. [`oauth`]: **may they**. The embedded authorization server: clients, codes, tokens, metadata.
-//! 7. [`summarize`]: **what**. Choose, read, pack, prompt, summarize, check, assemble.
+//! 7. [`summarize`]: **what**. A question from any door: choose, read, pack, prompt, summarize, check,
+//!    assemble.
 //! 8. [`mcp`]: **the agent's door**. One file a tool; sessions of the older protocol versions; asking
 //!    the person in the newer one.
 //! 9. [`http`]: **the browser's and operator's door**. The pages of the flow, probes, and the guard

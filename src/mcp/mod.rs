@@ -41,7 +41,7 @@ use turnstile::Turnstile;
 use crate::{
     domain::{AuthMode, failure::Result},
     identity::{AccountLinking, Keyring, Sessions},
-    summarize::Summarizer,
+    summarize::Asking,
 };
 
 /// No request is longer, in bytes.
@@ -60,8 +60,6 @@ pub struct McpSettings {
     pub llm_host: Option<String>,
     /// Text of private repositories goes there too.
     pub llm_reads_private: bool,
-    /// What addresses of repositories may name as their host.
-    pub github_hosts: Vec<String>,
 }
 
 /// What the agent's door works with.
@@ -74,7 +72,7 @@ pub struct McpParts {
     /// From a request to its principal.
     pub sessions: Sessions,
     /// What the tools are for.
-    pub summarizer: Summarizer,
+    pub asking: Asking,
     /// Seals what clients echo.
     pub keyring: Keyring,
     /// Ends calls that are still running when the server stops.

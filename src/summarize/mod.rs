@@ -6,11 +6,14 @@
 //! facts always come. Nothing here outlives its caller but summaries whose caller ran out of time,
 //! and those end with the server.
 //!
+//! A person's question comes in through [`asking`], the same way from every door.
+//!
 //! What is kept between calls is found in two ways only: parts by keys that GitHub has just
 //! returned to this caller ([`cache`]), whole answers by the caller they were made for, for a few
 //! seconds (`freshness`). How much a caller may ask is up to the [`governor`].
 
 mod answer;
+pub mod asking;
 pub mod assemble;
 pub mod cache;
 pub mod check;
@@ -35,6 +38,7 @@ use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+pub use asking::Asking;
 pub use governor::Caller;
 pub use request::{MAX_PULL_REQUESTS, Request};
 

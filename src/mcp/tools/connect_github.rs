@@ -113,7 +113,7 @@ pub(super) async fn run(call: Call, mut request: CallToolRequestParams) -> Resul
     };
     let reconnect = input.reconnect.unwrap_or(false);
     if reconnect {
-        call.server.parts.summarizer.forget(&Caller::new(&principal.id));
+        call.server.parts.asking.summarizer().forget(&Caller::new(&principal.id));
     }
     match call.server.parts.linking.begin(&principal, reconnect, &upstream).await {
         Ok(Status::Pending(link)) if asks => {
