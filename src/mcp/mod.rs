@@ -6,7 +6,8 @@
 //!   the person it answers with an input request which the client brings back ([`authorization`]).
 //!
 //! The SDK serves both without sessions of its own; what is ours stands before it as middleware.
-//! One file a tool, in [`tools`]; what hosts offer as commands, in [`prompts`].
+//! One file a tool, in [`tools`]; what hosts offer as commands, in [`prompts`]; the card that hosts
+//! show beside an answer, in [`view`].
 
 mod answer;
 mod arguments;
@@ -21,6 +22,7 @@ mod running;
 mod server;
 pub mod tools;
 mod turnstile;
+mod view;
 
 use std::{sync::Arc, time::Duration};
 

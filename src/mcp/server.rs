@@ -7,8 +7,9 @@ use rmcp::{
     model::{
         CallToolRequestParams, CallToolResponse, CompleteRequestParams, CompleteResult,
         CustomRequest, CustomResult, ErrorCode, GetPromptRequestParams, GetPromptResponse,
-        Implementation, ListPromptsResult, ListToolsResult, PaginatedRequestParams, Reference,
-        ServerCapabilities, ServerConfig, Tool,
+        Implementation, ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult,
+        ListToolsResult, PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse,
+        Reference, ServerCapabilities, ServerConfig, Tool,
     },
     service::RequestContext,
 };
@@ -20,7 +21,7 @@ use super::{
     authorization::RequestStates,
     caller::{Caller, client_name},
     journal::{self, Ended},
-    prompts, tools,
+    prompts, tools, view,
 };
 use crate::{
     domain::{Failure, FailureCode, failure::Result},
@@ -43,6 +44,9 @@ const METHODS: &[&str] = &[
     "prompts/list",
     "prompts/get",
     "completion/complete",
+    "resources/list",
+    "resources/templates/list",
+    "resources/read",
     "server/discover",
     "ping",
 ];
@@ -167,6 +171,8 @@ impl ServerHandler for McpServer {
             .enable_tools()
             .enable_prompts()
             .enable_completions()
+            .enable_resources()
+            .enable_extensions_with(view::capability())
             .build();
         ServerConfig::new(capabilities).with_server_info(about).with_instructions(INSTRUCTIONS)
     }
@@ -237,6 +243,32 @@ impl ServerHandler for McpServer {
         prompts::complete(&prompt.name, &request.argument, &repositories)
             .map(CompleteResult::new)
             .ok_or_else(unknown_prompt)
+    }
+
+    async fn list_resources(
+        &self,
+        request: Option<PaginatedRequestParams>,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<ListResourcesResult, ErrorData> {
+        only_page(request)?;
+        Ok(view::list())
+    }
+
+    async fn list_resource_templates(
+        &self,
+        request: Option<PaginatedRequestParams>,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<ListResourceTemplatesResult, ErrorData> {
+        only_page(request)?;
+        Ok(ListResourceTemplatesResult::with_all_items(Vec::new()))
+    }
+
+    async fn read_resource(
+        &self,
+        request: ReadResourceRequestParams,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<ReadResourceResponse, ErrorData> {
+        view::read(&request.uri).map(Into::into)
     }
 
     fn get_tool(&self, name: &str) -> Option<Tool> {

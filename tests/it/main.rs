@@ -14,6 +14,7 @@ mod fakes;
 
 mod attacks;
 mod bad_input;
+mod card;
 mod chaos;
 mod corpus;
 mod doctor;

@@ -77,6 +77,7 @@ pub(super) fn descriptor() -> Tool {
             .destructive(false)
             .idempotent(true)
             .open_world(true),
+        has_card: false,
     })
 }
 

@@ -47,6 +47,7 @@ pub(super) fn descriptor() -> Tool {
             .destructive(true)
             .idempotent(true)
             .open_world(true),
+        has_card: false,
     })
 }
 

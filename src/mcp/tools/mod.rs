@@ -16,7 +16,7 @@ use rmcp::{
 use schemars::JsonSchema;
 use serde_json::Value;
 
-use super::{answer::Answer, caller::Caller, journal, server::Inner};
+use super::{answer::Answer, caller::Caller, journal, server::Inner, view};
 use crate::{
     domain::{Failure, FailureCode, failure::Result},
     identity::{ClientName, Principal},
@@ -107,17 +107,20 @@ struct Description {
     title: &'static str,
     text: &'static str,
     annotations: ToolAnnotations,
+    /// Whether hosts with Apps show the card beside its answers.
+    has_card: bool,
 }
 
 fn describe<I: JsonSchema + 'static, O: JsonSchema + 'static>(description: Description) -> Tool {
-    let Description { name, title, text, annotations } = description;
+    let Description { name, title, text, annotations, has_card } = description;
     let empty = || Arc::new(JsonObject::new());
     // An input that is no object fails the contract's tests, not a running server.
     let input = schema_for_input::<I>().unwrap_or_else(|_| empty());
-    Tool::new(name, text, lean(&input))
+    let tool = Tool::new(name, text, without_null(lean(&input)))
         .with_title(title)
         .with_raw_output_schema(lean(&schema_for_output::<O>()))
-        .with_annotations(annotations)
+        .with_annotations(annotations);
+    if has_card { tool.with_meta(view::of_tool()) } else { tool }
 }
 
 /// A schema without what costs every conversation tokens and tells an agent little: integer formats,
@@ -133,6 +136,31 @@ fn lean(schema: &Arc<JsonObject>) -> Arc<JsonObject> {
         drop_sentences(definitions);
     }
     Arc::new(schema)
+}
+
+/// Arguments without `null` beside their type: leaving one out says the same, and a list of types is
+/// more than some model providers' dialects of JSON Schema can say.
+fn without_null(mut schema: Arc<JsonObject>) -> Arc<JsonObject> {
+    let properties = Arc::make_mut(&mut schema).get_mut("properties");
+    for argument in
+        properties.and_then(Value::as_object_mut).into_iter().flat_map(|p| p.values_mut())
+    {
+        if let Some(Value::Array(types)) = argument.get_mut("type") {
+            types.retain(|named| named != "null");
+            if let [only] = types.as_slice() {
+                argument["type"] = only.clone();
+            }
+        }
+        let Some(Value::Array(choices)) = argument.get_mut("anyOf") else { continue };
+        choices.retain(|choice| choice["type"] != "null");
+        if let ([Value::Object(only)], Some(argument)) =
+            (choices.clone().as_slice(), argument.as_object_mut())
+        {
+            argument.remove("anyOf");
+            argument.extend(only.clone());
+        }
+    }
+    schema
 }
 
 fn trim(schema: &mut Value) {

@@ -71,6 +71,7 @@ pub(super) fn descriptor() -> Tool {
             .destructive(false)
             .idempotent(true)
             .open_world(true),
+        has_card: true,
     })
 }
 

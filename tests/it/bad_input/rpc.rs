@@ -198,7 +198,33 @@ pub const MESSAGES: &[Message] = &[
         ],
     },
     Message { method: "ping", params: NO_PARAMS, good: Result, members: &[] },
-    Message { method: "resources/list", params: NO_PARAMS, good: Error(200, -32601), members: &[] },
+    Message {
+        method: "resources/list",
+        params: NO_PARAMS,
+        good: Result,
+        members: &[row("params cursor", [Result, INVALID, PARAMS, Result, NO_JSON, NO_JSON])],
+    },
+    Message {
+        method: "resources/templates/list",
+        params: NO_PARAMS,
+        good: Result,
+        members: &[row("params cursor", [Result, INVALID, PARAMS, Result, NO_JSON, NO_JSON])],
+    },
+    Message {
+        method: "resources/read",
+        params: || json!({ "uri": "ui://pr-summarizer/card" }),
+        good: Result,
+        members: &[row(
+            "params uri",
+            [PARAMS, INVALID, Error(200, -32002), PARAMS, NO_JSON, NO_JSON],
+        )],
+    },
+    Message {
+        method: "resources/subscribe",
+        params: NO_PARAMS,
+        good: Error(200, -32601),
+        members: &[],
+    },
     Message { method: "no/such", params: NO_PARAMS, good: Error(200, -32601), members: &[] },
 ];
 

@@ -158,7 +158,11 @@ impl Agent {
                 request = request
                     .header("mcp-protocol-version", "2026-07-28")
                     .header("mcp-method", &method);
-                if let Some(name) = message["params"]["name"].as_str() {
+                let named = match method.as_str() {
+                    "resources/read" => &message["params"]["uri"],
+                    _ => &message["params"]["name"],
+                };
+                if let Some(name) = named.as_str() {
                     request = request.header("mcp-name", name);
                 }
             }
