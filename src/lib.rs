@@ -18,7 +18,7 @@
 //! 7. [`summarize`]: **what**. A question from any door: choose, read, pack, prompt, summarize, check,
 //!    assemble.
 //! 8. [`mcp`]: **the agent's door**. One file a tool; sessions of the older protocol versions; asking
-//!    the person in the newer one.
+//!    the person in the newer one; over HTTP, or over a pipe to the one program that started this one.
 //! 9. [`http`]: **the browser's and operator's door**. The pages of the flow, probes, and the guard
 //!    that stands before every route.
 //! 10. [`front`]: **the front**. Connections: who gets one, how long each step on it may take, and

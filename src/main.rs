@@ -8,17 +8,19 @@ use std::{
 
 use clap::Parser as _;
 use pr_summarizer::{
-    app::{App, doctor},
+    app::{App, StdioApp, doctor},
     config::{self, Cli, Command, Environment, KeySource, LocalKey, Settings},
     domain::{Secret, SystemClock, SystemEntropy},
     telemetry,
 };
+use rmcp::transport::stdio_pipes;
 use secrecy::ExposeSecret as _;
 use tokio::signal;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let settings = match config::load(&Environment::of_process()) {
+    let command = cli.command();
+    let settings = match config::load_for(command, &Environment::of_process()) {
         Ok(settings) => settings,
         Err(problems) => {
             eprintln!("{problems}");
@@ -28,15 +30,26 @@ fn main() -> ExitCode {
     if cli.check_config {
         let Settings { auth_mode, public_base_url, listen, .. } = &settings;
         println!("The settings are complete and sound: {} mode,", auth_mode.slug());
-        println!("reached at {public_base_url}, listening on {listen}.");
+        match command {
+            Command::Stdio if listen.port() == 0 => {
+                println!("over standard input and output, with pages on a free port.");
+            }
+            Command::Stdio => {
+                println!("over standard input and output, with pages at {public_base_url}.");
+            }
+            Command::Serve | Command::Doctor => {
+                println!("reached at {public_base_url}, listening on {listen}.");
+            }
+        }
         for warning in &settings.warnings {
             println!("Note: {warning}");
         }
         return ExitCode::SUCCESS;
     }
     telemetry::init(&settings.log);
-    let done = match cli.command() {
+    let done = match command {
         Command::Serve => serve(settings),
+        Command::Stdio => serve_pipe(settings),
         Command::Doctor => examine(&settings),
     };
     done.unwrap_or_else(|error| {
@@ -55,6 +68,7 @@ async fn examine(settings: &Settings) -> Result<ExitCode, Box<dyn std::error::Er
 
 #[tokio::main]
 async fn serve(settings: Settings) -> Result<ExitCode, Box<dyn std::error::Error>> {
+    let told_to_stop = told_to_stop()?;
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
     }
@@ -69,8 +83,28 @@ async fn serve(settings: Settings) -> Result<ExitCode, Box<dyn std::error::Error
     if io::stdout().is_terminal() {
         welcome(public.as_str(), local_key.as_ref())?;
     }
-    app.serve(told_to_stop()).await;
+    app.serve(told_to_stop).await;
     Ok(ExitCode::SUCCESS)
+}
+
+fn serve_pipe(settings: Settings) -> Result<ExitCode, Box<dyn std::error::Error>> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let done = runtime.block_on(async {
+        let told_to_stop = told_to_stop()?;
+        for warning in &settings.warnings {
+            tracing::warn!("{warning}");
+        }
+        let mode = settings.auth_mode;
+        let app = StdioApp::bind(settings, Arc::new(SystemClock), Arc::new(SystemEntropy)).await?;
+        let pages = app.address();
+        tracing::info!(%pages, mode = mode.slug(), "serving MCP over standard input and output");
+        Box::pin(app.serve(stdio_pipes(), told_to_stop)).await;
+        Ok(ExitCode::SUCCESS)
+    });
+    // Where standard input is no pipe it is read on a thread of its own, which nothing but its end
+    // can wake.
+    runtime.shutdown_background();
+    done
 }
 
 /// What to tell a host, for the person at the terminal.
@@ -84,17 +118,22 @@ fn welcome(public: &str, local_key: Option<&Secret>) -> io::Result<()> {
     writeln!(out, "\nOther hosts: README.md, \"Hosts\". Ctrl-C ends the server.\n")
 }
 
-/// Ctrl-C, or SIGTERM where there is such a thing.
-async fn told_to_stop() {
+/// Ready at Ctrl-C, or SIGTERM where there is such a thing. Listens from now on.
+fn told_to_stop() -> io::Result<impl Future<Output = ()> + Send + 'static> {
     #[cfg(unix)]
     {
-        if let Ok(mut terminate) = signal::unix::signal(signal::unix::SignalKind::terminate()) {
+        use signal::unix::{SignalKind, signal};
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut terminate = signal(SignalKind::terminate())?;
+        Ok(async move {
             tokio::select! {
-                _ = signal::ctrl_c() => {}
+                _ = interrupt.recv() => {}
                 _ = terminate.recv() => {}
             }
-            return;
-        }
+        })
     }
-    let _ = signal::ctrl_c().await;
+    #[cfg(not(unix))]
+    Ok(async {
+        let _ = signal::ctrl_c().await;
+    })
 }

@@ -8,13 +8,13 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use reqwest::Method;
 
-use super::{Keyring, accounts, open_store, written_by};
+use super::rooms::{accounts, open_store, written_by};
 use crate::{
     config::{Settings, StoreLocation},
     domain::{
         AuthMode, Clock, Entropy, Failure, FailureCode, Fault, Secret, UserId, failure::Result,
     },
-    identity::linking::Accounts,
+    identity::{Keyring, linking::Accounts},
     upstream::{
         scalekit::Scalekit,
         transport::{BodyCap, Call, Dispatch, Purpose, Retry, Transport, TransportSettings},

@@ -25,6 +25,9 @@ pub enum Command {
     /// Serve MCP over HTTP (what it does when nothing is said).
     #[default]
     Serve,
+    /// Serve MCP over standard input and output, to the one program that started this one. Pages
+    /// for the browser are served on a free port of this machine; the log goes to standard error.
+    Stdio,
     /// Try everything that the server needs (store, Scalekit, GitHub, LLM, its own address) and say
     /// what is wrong: exits with 0 if nothing is, with 1 if something is, with 78 if the settings
     /// are. What it makes at Scalekit it deletes again.
@@ -50,6 +53,8 @@ mod tests {
         let unsaid = Cli::try_parse_from(["pr-summarizer"]).unwrap();
         assert_eq!((unsaid.command(), unsaid.check_config), (Command::Serve, false));
         assert_eq!(said.command(), unsaid.command());
+        let piped = Cli::try_parse_from(["pr-summarizer", "stdio"]).unwrap();
+        assert_eq!(piped.command(), Command::Stdio);
         assert!(Cli::try_parse_from(["pr-summarizer", "dance"]).is_err());
     }
 }

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 
 use url::Url;
 
-use super::{reader::Reader, values};
+use super::{Command, reader::Reader, values};
 use crate::{domain::AuthMode, upstream::transport::is_loopback};
 
 const TOKEN: &str = "GITHUB_TOKEN";
@@ -20,10 +20,17 @@ pub(super) struct Exposure {
     pub(super) public_base_url: Option<Url>,
 }
 
-pub(super) fn exposure(reader: &mut Reader<'_>, warnings: &mut Vec<String>) -> Exposure {
+pub(super) fn exposure(
+    reader: &mut Reader<'_>,
+    command: Command,
+    warnings: &mut Vec<String>,
+) -> Exposure {
     let stated = ["PUBLIC_BASE_URL", RENDER].into_iter().find(|name| reader.is_set(name));
-    let mode = mode(reader, stated);
-    let listen = listen(reader, mode);
+    let (mode, port) = match command {
+        Command::Serve | Command::Doctor => (mode(reader, stated), port(reader)),
+        Command::Stdio => (mode_of_the_pipe(reader), port_of_pages(reader, stated)),
+    };
+    let listen = listen(reader, mode, port);
     let public_base_url = match stated {
         Some(name) => stated_origin(reader, name, mode, listen, warnings),
         None => own_origin(reader, mode, listen),
@@ -62,6 +69,43 @@ fn mode(reader: &mut Reader<'_>, stated: Option<&'static str>) -> Option<AuthMod
     Some(if is_https { AuthMode::OAuth } else { AuthMode::Session })
 }
 
+/// Whoever started this program is its one caller, and shows no token: that is this machine's
+/// person, or with `session` one that ends with the process.
+fn mode_of_the_pipe(reader: &mut Reader<'_>) -> Option<AuthMode> {
+    if !reader.is_set("AUTH_MODE") {
+        return Some(AuthMode::SingleUser);
+    }
+    let mode = mode(reader, None)?;
+    if mode == AuthMode::OAuth {
+        reader.note(
+            "AUTH_MODE",
+            "is oauth, and over standard input and output nobody signs in",
+            "Leave it unset: the program that starts this one is the only caller. oauth is for \
+             `pr-summarizer serve`.",
+        );
+        return None;
+    }
+    Some(mode)
+}
+
+fn port(reader: &mut Reader<'_>) -> Option<u16> {
+    reader.read("PORT", values::number(1..=u16::MAX))
+}
+
+/// The port of the pages beside the pipe: any free one (0), because hosts start a process for each
+/// of their windows; that of a stated origin, because links lead there.
+fn port_of_pages(reader: &mut Reader<'_>, stated: Option<&'static str>) -> Option<u16> {
+    if reader.is_set("PORT") {
+        return port(reader);
+    }
+    let Some(name) = stated else { return Some(0) };
+    // What is wrong with the origin is noted where it is read as one.
+    let of_origin = |text: &str| {
+        Ok(Url::parse(text).ok().and_then(|url| url.port_or_known_default()).unwrap_or_default())
+    };
+    reader.read(name, of_origin)
+}
+
 /// Why a mode ends at this machine, and the way out; `None`: it does not, or it is not known.
 fn confinement(mode: Option<AuthMode>) -> Option<&'static str> {
     match mode? {
@@ -77,8 +121,11 @@ fn confinement(mode: Option<AuthMode>) -> Option<&'static str> {
     }
 }
 
-fn listen(reader: &mut Reader<'_>, mode: Option<AuthMode>) -> Option<SocketAddr> {
-    let port = reader.read("PORT", values::number(1..=u16::MAX));
+fn listen(
+    reader: &mut Reader<'_>,
+    mode: Option<AuthMode>,
+    port: Option<u16>,
+) -> Option<SocketAddr> {
     let host = reader.read("HOST", values::ip_address)?;
     if let Some(why) = confinement(mode)
         && !host.is_loopback()
@@ -119,7 +166,8 @@ fn stated_origin(
     Some(url)
 }
 
-/// The origin when none is stated: the address that is listened on.
+/// The origin when none is stated: the address that is listened on. Its port is 0 where the system
+/// chooses one.
 fn own_origin(
     reader: &mut Reader<'_>,
     mode: Option<AuthMode>,

@@ -8,7 +8,7 @@ use std::{
 use url::Url;
 
 use super::{
-    clients,
+    Command, clients,
     environment::Environment,
     exposure::{Exposure, exposure},
     problem::Problems,
@@ -31,23 +31,36 @@ const SCALEKIT: [&str; 3] =
 const CONNECTION_NAME: &str = "GITHUB_CONNECTION_NAME";
 const TOKEN: &str = "GITHUB_TOKEN";
 
-pub(super) fn load(environment: &Environment) -> Result<Settings, Problems> {
+pub(super) fn load(command: Command, environment: &Environment) -> Result<Settings, Problems> {
     let mut reader = Reader::new(environment);
-    let settings = read(&mut reader, environment);
+    let settings = read(&mut reader, command, environment);
     reader.finish(settings)
 }
 
 /// Reads everything before it gives up on anything, so that all problems are noted.
-fn read(reader: &mut Reader<'_>, environment: &Environment) -> Option<Settings> {
+fn read(reader: &mut Reader<'_>, command: Command, environment: &Environment) -> Option<Settings> {
     let mut warnings = Vec::new();
-    let Exposure { mode: auth_mode, listen, public_base_url } = exposure(reader, &mut warnings);
+    let Exposure { mode: auth_mode, listen, public_base_url } =
+        exposure(reader, command, &mut warnings);
     let access = access(reader, auth_mode, &mut warnings);
     let llm = llm(reader, &mut warnings);
     let oauth = oauth(reader, auth_mode, public_base_url.as_ref(), &mut warnings);
     let state_dir = state_dir(reader, environment);
     let store = store(reader, auth_mode, state_dir.as_deref(), &mut warnings);
     let session_secret = session_secret(reader, auth_mode, store.as_ref(), state_dir.as_deref());
-    let local_key = local_key(reader, auth_mode, state_dir.as_deref(), &mut warnings);
+    let local_key = match command {
+        Command::Stdio => {
+            // Counting is for servers that somebody watches.
+            if reader.is_set("METRICS_TOKEN") {
+                warnings.push(unused_over_a_pipe("METRICS_TOKEN"));
+            }
+            no_local_key(reader, &mut warnings);
+            Some(LocalKey::Off)
+        }
+        Command::Serve | Command::Doctor => {
+            local_key(reader, auth_mode, state_dir.as_deref(), &mut warnings)
+        }
+    };
     let deadline = reader.read("SUMMARY_DEADLINE_SECONDS", values::number(5..=300));
     let budget = reader.read("DIFF_BUDGET_CHARS", values::number(1_000..=200_000));
     let metrics_token = reader.read("METRICS_TOKEN", values::metrics_token);
@@ -257,6 +270,18 @@ fn local_key(
         None if is_set => None,
         None => Some(LocalKey::Required(KeySource::File(state_dir?.join(LOCAL_KEY_FILE)))),
     }
+}
+
+/// Over standard input and output nobody else can call.
+fn no_local_key(reader: &mut Reader<'_>, warnings: &mut Vec<String>) {
+    // A wrong value is wrong also where it is not used.
+    if let Some(Some(_)) = reader.read("LOCAL_KEY", values::local_key) {
+        warnings.push(unused_over_a_pipe("LOCAL_KEY"));
+    }
+}
+
+fn unused_over_a_pipe(name: &str) -> String {
+    format!("{name} is not used over standard input and output.")
 }
 
 fn store(

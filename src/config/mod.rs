@@ -29,9 +29,15 @@ mod state;
 mod values;
 mod variables;
 
-/// Reads the settings: all of them, or all problems.
+/// Reads the settings of a server for HTTP: all of them, or all problems.
 pub fn load(environment: &Environment) -> Result<Settings, Problems> {
-    load::load(environment)
+    load_for(Command::Serve, environment)
+}
+
+/// Reads the settings as this command takes them: over standard input and output some defaults are
+/// others, because the program that started this one is the only caller.
+pub fn load_for(command: Command, environment: &Environment) -> Result<Settings, Problems> {
+    load::load(command, environment)
 }
 
 #[cfg(test)]

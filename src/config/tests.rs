@@ -8,6 +8,7 @@ use crate::domain::AuthMode;
 mod deployment;
 mod files;
 mod oauth;
+mod stdio;
 mod store;
 
 const SECRET: &str = "an-old-secret-of-at-least-32-bytes";

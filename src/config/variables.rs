@@ -89,7 +89,12 @@ pub const VARIABLES: &[Variable] = &[
         Fallback::Described("no limit"),
         "How many tokens, read and written, each caller may cost in a day (UTC); beyond it they get extracts. From 1000.",
     ),
-    plain(SERVER, "PORT", Fallback::Value("3000"), "The port to listen on."),
+    plain(
+        SERVER,
+        "PORT",
+        Fallback::Value("3000"),
+        "The port to listen on. With `stdio` that of the pages: any free one, unless it is set.",
+    ),
     plain(
         SERVER,
         "HOST",
@@ -107,7 +112,7 @@ pub const VARIABLES: &[Variable] = &[
         SERVER,
         "AUTH_MODE",
         Fallback::Described(
-            "`single-user` with `GITHUB_TOKEN`, `oauth` when `PUBLIC_BASE_URL` is https, else `session`",
+            "`single-user` with `GITHUB_TOKEN` or `stdio`, `oauth` when `PUBLIC_BASE_URL` is https, else `session`",
         ),
         "Who the caller is: `session` (each MCP session its own person; this machine only), `single-user` (one person for the machine, behind a local key) or `oauth` (the GitHub user who signed in; the only mode in which others may reach the server).",
     ),

@@ -13,10 +13,36 @@ pub(super) async fn show(State(pages): State<Pages>) -> Markup {
     page::layout(
         "Pull requests worth reading",
         &html! {
-            (about(&pages.settings.public_base_url, behind_key))
+            @if pages.settings.serves_mcp {
+                (about(&pages.settings.public_base_url, behind_key))
+            } @else {
+                (beside_a_pipe())
+            }
             p.small { "Who is asking: " code { (pages.settings.mode.slug()) } " (AUTH_MODE)" }
         },
     )
+}
+
+/// Beside an agent that is served over standard input and output.
+fn beside_a_pipe() -> Markup {
+    html! {
+        (purpose())
+        p {
+            "It was started by the program that your assistant runs in, and serves that program \
+             alone. These pages link your GitHub account; a link to them works as long as that \
+             program runs."
+        }
+    }
+}
+
+fn purpose() -> Markup {
+    html! {
+        h1 { "pr-summarizer" }
+        p {
+            "Ask your assistant about a GitHub repository: this MCP server reads its \
+             most-discussed open pull requests with your own GitHub account."
+        }
+    }
 }
 
 /// What this server is and how a host finds it; `behind_key`: with the key of `single-user` mode.
@@ -25,11 +51,7 @@ pub(super) fn about(public_base_url: &Url, behind_key: bool) -> Markup {
     mcp.set_path("/mcp");
     let mcp = mcp.as_str();
     html! {
-        h1 { "pr-summarizer" }
-        p {
-            "Ask your assistant about a GitHub repository: this MCP server reads its \
-             most-discussed open pull requests with your own GitHub account."
-        }
+        (purpose())
         h2 { "Its address" }
         pre { code { (mcp) } }
         @if behind_key {

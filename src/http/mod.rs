@@ -51,6 +51,8 @@ pub struct HttpSettings {
     pub public_base_url: Url,
     /// Said on the home page.
     pub mode: AuthMode,
+    /// Agents come in under the same origin; else over standard input and output.
+    pub serves_mcp: bool,
 }
 
 /// What every page works with.

@@ -1,5 +1,6 @@
 //! From what came with a tool call to the principal behind it.
 
+use axum::http::request::Parts;
 use rmcp::{RoleServer, service::RequestContext};
 
 use crate::{
@@ -25,19 +26,15 @@ pub(super) enum Caller {
 }
 
 impl Caller {
-    /// What the door left in the request.
+    /// What the door left in the request: over a pipe in itself, over HTTP in that of HTTP.
     ///
     /// # Errors
-    /// `internal` when the request did not come through the door.
+    /// `internal` when the request did not come through a door.
     pub(super) fn of(context: &RequestContext<RoleServer>) -> Result<Self> {
-        context
-            .extensions
-            .get::<axum::http::request::Parts>()
-            .and_then(|parts| parts.extensions.get::<Self>())
-            .cloned()
-            .ok_or_else(|| {
-                Failure::new(FailureCode::Internal, "The caller of this request is not known.")
-            })
+        let over_http = || context.extensions.get::<Parts>()?.extensions.get::<Self>();
+        context.extensions.get::<Self>().or_else(over_http).cloned().ok_or_else(|| {
+            Failure::new(FailureCode::Internal, "The caller of this request is not known.")
+        })
     }
 
     /// The digest of the session's id.
@@ -69,7 +66,7 @@ impl Caller {
     ) -> Result<Option<Principal>> {
         let Some(handle) = handle else {
             return Ok(match self {
-                Self::Known { principal, .. } => Some(principal.clone()),
+                Self::Known { principal, .. } => Some(Principal { client, ..principal.clone() }),
                 Self::Sessionless => None,
             });
         };

@@ -1,4 +1,5 @@
-//! THE AGENT'S DOOR. The Model Context Protocol over streamable HTTP, in both of its eras.
+//! THE AGENT'S DOOR. The Model Context Protocol in both of its eras: over streamable HTTP, and over
+//! standard input and output for the one program that started this one ([`Stdio`]).
 //!
 //! * Up to 2025-11-25 a client initializes a session. Sessions are records of ours in the store
 //!   ([`legacy`]); nothing live is kept, so any instance serves any session.
@@ -20,6 +21,7 @@ mod progress;
 mod prompts;
 mod running;
 mod server;
+mod stdio;
 pub mod tools;
 mod turnstile;
 mod view;
@@ -38,6 +40,7 @@ use tokio_util::sync::CancellationToken;
 pub use entrance::Entrance;
 pub use running::RunningCalls;
 pub use server::McpServer;
+pub use stdio::Stdio;
 use turnstile::Turnstile;
 
 use crate::{

@@ -28,7 +28,7 @@ use super::legacy::refuse;
 use crate::domain::PrincipalId;
 
 /// Requests of one principal that are being answered. A person with several hosts has a handful.
-const OF_ONE: usize = 32;
+pub(super) const OF_ONE: usize = 32;
 /// Sessions being opened. Each is a write to the disk, and outside of `oauth` mode nobody is known
 /// yet who could be held to a share.
 const NEWCOMERS: usize = 8;
@@ -38,7 +38,11 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const COME_BACK: &str = "5";
 
 /// JSON-RPC's codes from -32000 are the server's to define.
-const BUSY: ErrorCode = ErrorCode(-32000);
+pub(super) const BUSY: ErrorCode = ErrorCode(-32000);
+
+/// To a caller who has their share.
+pub(super) const TOO_MANY: &str =
+    "Too many requests of this client are being answered. Next: wait for some of them.";
 
 /// Counts; clones share the count.
 #[derive(Debug, Clone)]
@@ -133,7 +137,7 @@ impl http_body::Body for Sent {
 /// 429: this caller asks too much. 503: all together do.
 pub(super) fn turned_away(status: StatusCode, id: &Value) -> Response {
     let text = if status == StatusCode::TOO_MANY_REQUESTS {
-        "Too many requests of this client are being answered. Next: wait for some of them."
+        TOO_MANY
     } else {
         "Too many clients are connecting at this moment. Next: try again in a few seconds."
     };

@@ -39,6 +39,7 @@ mod ranking;
 mod real_clients;
 mod refusals;
 mod single_user;
+mod stdio;
 mod stopping;
 mod store;
 mod summaries;

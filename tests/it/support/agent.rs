@@ -37,6 +37,28 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// From a JSON-RPC answer, and what was reported before it.
+    pub fn of(answer: &Value, progress: Vec<Value>) -> Self {
+        let raw = match &answer["result"] {
+            Value::Null => answer["error"].clone(),
+            result => result.clone(),
+        };
+        let text = raw["content"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|block| block["text"].as_str())
+            .collect::<Vec<_>>()
+            .join("\n");
+        Self {
+            data: raw["structuredContent"].clone(),
+            is_error: raw["isError"] == true || !answer["error"].is_null(),
+            progress,
+            text,
+            raw,
+        }
+    }
+
     /// The failure's code; empty if it is none.
     pub fn code(&self) -> &str {
         self.raw["_meta"]["pr-summarizer/failure"]["code"].as_str().unwrap_or_default()
@@ -146,15 +168,7 @@ impl Agent {
                     .header("mcp-protocol-version", "2025-11-25");
             }
             Era::Modern { asks } => {
-                let capabilities =
-                    if *asks { json!({ "elicitation": { "url": {} } }) } else { json!({}) };
-                let params = message.as_object_mut().unwrap().entry("params").or_insert(json!({}));
-                let meta = params.as_object_mut().unwrap().entry("_meta").or_insert(json!({}));
-                let meta: &mut Map<String, Value> = meta.as_object_mut().unwrap();
-                let key = |name: &str| format!("io.modelcontextprotocol/{name}");
-                meta.insert(key("protocolVersion"), "2026-07-28".into());
-                meta.insert(key("clientInfo"), json!({ "name": "Modern Agent", "version": "1" }));
-                meta.insert(key("clientCapabilities"), capabilities);
+                mark_as_modern(&mut message, *asks);
                 request = request
                     .header("mcp-protocol-version", "2026-07-28")
                     .header("mcp-method", &method);
@@ -199,30 +213,23 @@ impl Agent {
             .iter()
             .find(|message| message["id"] == id)
             .unwrap_or_else(|| panic!("no answer: {shown}"));
-        let raw = match &answer["result"] {
-            Value::Null => answer["error"].clone(),
-            result => result.clone(),
-        };
-        let text = raw["content"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(|block| block["text"].as_str())
-            .collect::<Vec<_>>()
-            .join("\n");
         assert!(!shown.contains("usr_") && !shown.contains("pri_"), "an identifier: {shown}");
-        Answer {
-            data: raw["structuredContent"].clone(),
-            is_error: raw["isError"] == true || !answer["error"].is_null(),
-            progress: messages
-                .iter()
-                .filter(|m| m["method"] == "notifications/progress")
-                .cloned()
-                .collect(),
-            text,
-            raw,
-        }
+        let progress =
+            messages.iter().filter(|m| m["method"] == "notifications/progress").cloned().collect();
+        Answer::of(answer, progress)
     }
+}
+
+/// Says in the request itself what a client of 2026-07-28 says in each.
+pub fn mark_as_modern(message: &mut Value, asks: bool) {
+    let capabilities = if asks { json!({ "elicitation": { "url": {} } }) } else { json!({}) };
+    let params = message.as_object_mut().unwrap().entry("params").or_insert(json!({}));
+    let meta = params.as_object_mut().unwrap().entry("_meta").or_insert(json!({}));
+    let meta: &mut Map<String, Value> = meta.as_object_mut().unwrap();
+    let key = |name: &str| format!("io.modelcontextprotocol/{name}");
+    meta.insert(key("protocolVersion"), "2026-07-28".into());
+    meta.insert(key("clientInfo"), json!({ "name": "Modern Agent", "version": "1" }));
+    meta.insert(key("clientCapabilities"), capabilities);
 }
 
 /// The messages of an answer, be it JSON or a stream of events; and all of it as text.

@@ -3,11 +3,13 @@
 mod agent;
 mod failing_store;
 mod fleet;
+mod pipe;
 #[path = "../../redis/mod.rs"]
 pub mod redis_server;
 mod server;
 
-pub use agent::{Agent, Answer};
+pub use agent::{Agent, Answer, mark_as_modern};
 pub use failing_store::{Failing, FailingStore};
 pub use fleet::Fleet;
+pub use pipe::{Pipe, Stream};
 pub use server::Server;

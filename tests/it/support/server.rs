@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    path::Path,
     process::{ExitStatus, Output, Stdio},
     sync::Arc,
 };
@@ -20,7 +21,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-use super::Agent;
+use super::{Agent, Pipe};
 use crate::fakes::{FakeLlm, FakeScalekit, World, WorldBuilder};
 
 /// A running server, and the worlds around it.
@@ -107,6 +108,11 @@ impl Server {
         std::fs::read_to_string(self.state.path().join("local-key")).unwrap().trim().to_owned()
     }
 
+    /// Where the store and the keys are.
+    pub fn state(&self) -> &Path {
+        self.state.path()
+    }
+
     /// Stops as on SIGTERM and starts again on the same port and the same state folder.
     pub async fn restart(&mut self) {
         self.stop().await;
@@ -144,7 +150,16 @@ impl Server {
         self.command().args(arguments).output().await.unwrap()
     }
 
-    fn command(&self) -> Command {
+    /// The program over standard input and output beside the server, with its settings but for the
+    /// port; in a world of its own when the store is.
+    pub fn pipe(&self, settings: &[(&str, &str)]) -> Pipe {
+        let mut program = self.command();
+        program.env_remove("PORT").envs(settings.iter().copied());
+        Pipe::start(program)
+    }
+
+    /// The program with these settings; its streams are the caller's.
+    pub fn command(&self) -> Command {
         let mut program = Command::new(env!("CARGO_BIN_EXE_pr-summarizer"));
         program.env_clear().envs(&self.environment).current_dir(self.state.path());
         program
