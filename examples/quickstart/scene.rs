@@ -1,6 +1,6 @@
 //! The fake worlds, and the real server among them.
 
-use std::{error::Error, io, sync::Arc};
+use std::{error::Error, fs, io, path::PathBuf, sync::Arc};
 
 use pr_summarizer::{
     app::App,
@@ -21,6 +21,9 @@ use crate::{
 /// Signs what this invented server gives out; nobody else ever holds it.
 const SESSION_SECRET: &str = "a-secret-of-an-invented-server-only";
 
+/// In the state folder.
+const STDIO_ENV: &str = "stdio.env";
+
 /// How the scene is set.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Staging {
@@ -39,7 +42,7 @@ pub(crate) struct Scene {
     stop: oneshot::Sender<()>,
     served: JoinHandle<()>,
     /// Removed with its store and keys when the scene ends.
-    _state: TempDir,
+    state: TempDir,
 }
 
 /// A port that nobody uses.
@@ -63,9 +66,7 @@ impl Scene {
         let port = listener.local_addr()?.port();
         let state = tempfile::Builder::new().prefix("pr-summarizer-quickstart-").tempdir()?;
         let host = if staging.oauth { Some(HostSite::open().await?) } else { None };
-        let mut variables = vec![
-            ("PORT", port.to_string()),
-            ("STATE_DIR", state.path().display().to_string()),
+        let services = [
             ("SCALEKIT_ENVIRONMENT_URL", world.scalekit.url().to_owned()),
             ("SCALEKIT_CLIENT_ID", FakeScalekit::CLIENT_ID.to_owned()),
             ("SCALEKIT_CLIENT_SECRET", FakeScalekit::CLIENT_SECRET.to_owned()),
@@ -73,6 +74,13 @@ impl Scene {
             ("OPENAI_BASE_URL", world.llm.url()),
             ("OPENAI_API_KEY", FakeLlm::API_KEY.to_owned()),
         ];
+        let folder = state.path().display();
+        // For a process of its own, with a store of its own.
+        let mut lines = vec![format!("STATE_DIR={folder}/stdio\n")];
+        lines.extend(services.iter().map(|(name, value)| format!("{name}={value}\n")));
+        fs::write(state.path().join(STDIO_ENV), lines.concat())?;
+        let mut variables = vec![("PORT", port.to_string()), ("STATE_DIR", folder.to_string())];
+        variables.extend(services);
         if let Some(host) = &host {
             variables.extend([
                 ("AUTH_MODE", "oauth".to_owned()),
@@ -90,7 +98,7 @@ impl Scene {
         let served = tokio::spawn(app.serve(async {
             let _ = stopped.await;
         }));
-        Ok(Self { world, host, clock, port, stop, served, _state: state })
+        Ok(Self { world, host, clock, port, stop, served, state })
     }
 
     /// Where all its links begin.
@@ -101,6 +109,11 @@ impl Scene {
     /// Where MCP clients find it.
     pub(crate) fn mcp_url(&self) -> String {
         format!("{}/mcp", self.origin())
+    }
+
+    /// The file with what `pr-summarizer stdio` needs in its environment to live in this world.
+    pub(crate) fn stdio_env(&self) -> PathBuf {
+        self.state.path().join(STDIO_ENV)
     }
 
     /// The address of the client's document, where the scene has one.

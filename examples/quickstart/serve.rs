@@ -39,6 +39,7 @@ fn announce(scene: &Scene) -> io::Result<()> {
     let url = scene.mcp_url();
     let document = scene.client_document();
     let document = document.map_or_else(String::new, |url| format!("\nCLIENT_DOCUMENT={url}"));
+    let stdio = scene.stdio_env();
     let mut out = io::stdout().lock();
     writeln!(
         out,
@@ -48,6 +49,7 @@ pr-summarizer runs here, with an invented repository and invented people:
 MCP_URL={url}
 REPOSITORY={REPOSITORY}
 PERSON={PERSON}{document}
+STDIO_ENV={}
 
 Tell one of these about it:
   VS Code      .vscode/mcp.json         {{\"servers\":{{\"prs\":{{\"type\":\"http\",\"url\":\"{url}\"}}}}}}
@@ -59,7 +61,8 @@ Tell one of these about it:
 
 Then ask it: “Summarize the most-discussed pull requests of {REPOSITORY}.”
 It shows you a link. Open it and be octocat, mira-holm or tomasz-k: the GitHub behind it is invented, too.
-Ctrl-C ends it."
+Ctrl-C ends it.",
+        stdio.display()
     )?;
     out.flush()
 }

@@ -21,6 +21,11 @@ serve
 run "typescript 1.x" node typescript-1.x/client.mjs
 run "typescript 2.x" node typescript-2.x/client.mjs
 run "python" python/.venv/bin/python python/client.py
+if [[ -z $given ]]; then
+  run "typescript 1.x stdio" node typescript-1.x/stdio.mjs
+  run "typescript 2.x stdio" node typescript-2.x/stdio.mjs
+  run "python stdio" python/.venv/bin/python python/stdio.py
+fi
 
 if [[ -z $given ]]; then
   stop_serving
@@ -31,7 +36,7 @@ if [[ -z $given ]]; then
   run "python OAuth" python/.venv/bin/python python/oauth.py
   run "redirect forms" node hosts/check.mjs
 else
-  echo "the OAuth of the clients needs a server of its own, so it is left out"
+  echo "OAuth and standard input and output need a server of their own, so they are left out"
 fi
 
 if ((${#failed[@]} > 0)); then

@@ -1,5 +1,6 @@
 # shellcheck shell=bash
-# Sourced by the runners: `serve [flags…]` starts the quickstart's server and exports MCP_URL, REPOSITORY and PERSON
+# Sourced by the runners: `serve [flags…]` starts the quickstart's server and exports MCP_URL, REPOSITORY, PERSON, the
+# path of the program (PROGRAM) and of a file with what it needs over standard input and output (STDIO_ENV)
 # (with --oauth also CLIENT_DOCUMENT, and CLOCK: a line `later SECONDS` written there puts the server's clock forward);
 # when the shell ends, exactly that process is ended. A server given by MCP_URL is used as it is and left alone.
 
@@ -68,8 +69,9 @@ answers() { node -e 'fetch(process.argv[1]).then((answer) => process.exit(answer
 
 serve() {
   if [[ -n ${MCP_URL:-} ]]; then echo "using the server at $MCP_URL"; return; fi
-  local told=(MCP_URL REPOSITORY PERSON)
-  (cd "$root" && cargo build --locked --quiet --example quickstart)
+  local told=(MCP_URL REPOSITORY PERSON STDIO_ENV)
+  (cd "$root" && cargo build --locked --quiet --example quickstart --bin pr-summarizer)
+  export PROGRAM=${CARGO_TARGET_DIR:-$root/target}/debug/pr-summarizer
   server_flags=(--serve "$@")
   serve_program "${CARGO_TARGET_DIR:-$root/target}/debug/examples/quickstart"
   if [[ " $* " == *" --oauth "* ]]; then

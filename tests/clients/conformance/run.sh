@@ -72,6 +72,14 @@ unset MCP_URL
 
 serve --oauth
 run "authorization server" "$node" authorization.mjs "$suite"
+settings=()
+while read -r line; do settings+=(-e "$line"); done <"$STDIO_ENV"
+for era in modern legacy; do
+  run "Inspector, stdio, $era, tools/list" "$node" "$inspector" --cli "$PROGRAM" stdio "${settings[@]}" \
+    --transport stdio --protocol-era "$era" --strict --method tools/list
+  run "Inspector, stdio, $era, tools/call" "$node" "$inspector" --cli "$PROGRAM" stdio "${settings[@]}" \
+    --transport stdio --protocol-era "$era" --method tools/call --tool-name auth_status
+done
 stop_serving
 
 rm -rf "$folder"

@@ -15,10 +15,15 @@ export const failureCode = (result) => result._meta?.["pr-summarizer/failure"]?.
 export class Story {
   constructor({ report, url, repository, person }) {
     this.report = report;
-    this.url = url;
     this.repository = repository;
     this.person = person;
-    this.connectPrefix = `${new URL(url).origin}/connect/`;
+    this.at(url);
+  }
+
+  /** Where the server's pages are; over standard input and output its first link tells. */
+  at(url) {
+    this.url = url;
+    this.connectPrefix = url ? `${new URL(url).origin}/connect/` : "http://127.0.0.1:";
   }
 
   check(name, body) {
