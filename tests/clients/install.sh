@@ -6,7 +6,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 # Puts a mark beside what was installed: the lock file it was installed from.
 up_to_date() { [[ -f $1/.installed-from ]] && cmp -s "$1/.installed-from" "$2"; }
 
-projects=(typescript-1.x typescript-2.x graphql ../browser)
+projects=(typescript-1.x typescript-2.x graphql ../browser ../../examples/clients)
 if [[ ${1:-} == conformance ]]; then projects=(conformance); fi
 for project in "${projects[@]}"; do
   if up_to_date "$project/node_modules" "$project/package-lock.json"; then continue; fi

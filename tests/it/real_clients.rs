@@ -4,6 +4,8 @@
 //! They are Node's and Python's, so they run where somebody installed them and says so:
 //! `REAL_CLIENTS=yes cargo test --test it real_clients`, as `.ci/run clients` does.
 
+mod examples;
+
 use std::{path::PathBuf, process::Stdio, time::Duration};
 
 use tokio::{process::Command, time::timeout};
