@@ -15,11 +15,13 @@ for project in "${projects[@]}"; do
 done
 
 if [[ ${1:-} == conformance ]]; then exit; fi
-if ! up_to_date python/.venv python/requirements.txt; then
-  python=${PYTHON:-python3}
-  "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed (PYTHON=…)" >&2; exit 1; }
-  rm -rf python/.venv
-  "$python" -m venv python/.venv
-  python/.venv/bin/pip install --quiet --disable-pip-version-check --no-input -r python/requirements.txt
-  cp python/requirements.txt python/.venv/.installed-from
-fi
+# The environment of a Python program; LiteLLM's has some hundred packages, which may take minutes.
+python=${PYTHON:-python3}
+"$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed (PYTHON=…)" >&2; exit 1; }
+for project in python litellm; do
+  if up_to_date "$project/.venv" "$project/requirements.txt"; then continue; fi
+  rm -rf "$project/.venv"
+  "$python" -m venv "$project/.venv"
+  timeout 900 "$project/.venv/bin/pip" install --quiet --disable-pip-version-check --no-input -r "$project/requirements.txt"
+  cp "$project/requirements.txt" "$project/.venv/.installed-from"
+done

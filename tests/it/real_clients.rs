@@ -5,6 +5,7 @@
 //! `REAL_CLIENTS=yes cargo test --test it real_clients`, as `.ci/run clients` does.
 
 mod examples;
+mod litellm;
 
 use std::{path::PathBuf, process::Stdio, time::Duration};
 

@@ -16,7 +16,7 @@ use async_openai::{
 use axum::http;
 use reqwest::{
     RequestBuilder, StatusCode, Url,
-    header::{AUTHORIZATION, HeaderMap, HeaderValue},
+    header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue},
 };
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
@@ -34,6 +34,10 @@ use crate::{
 const MAX_ANSWER_BYTES: usize = 1_000_000;
 /// A refusal names its parameter in its first sentence; what follows may repeat the prompt.
 const MAX_MESSAGE_BYTES: usize = 300;
+
+/// In which header Azure's deployments expect their key.
+/// Source: <https://learn.microsoft.com/azure/ai-foundry/openai/reference>
+const AZURE_KEY: HeaderName = HeaderName::from_static("api-key");
 
 /// Address and key, without a look at the environment.
 #[derive(Clone)]
@@ -59,11 +63,18 @@ impl Config for Endpoint {
     fn headers(&self) -> HeaderMap {
         let mut headers = HeaderMap::new();
         let key = self.key.expose_secret();
-        if !key.is_empty()
-            && let Ok(mut value) = HeaderValue::try_from(format!("Bearer {key}"))
-        {
+        if key.is_empty() {
+            return headers;
+        }
+        // Where Azure wants a version it does not take its key as a Bearer token.
+        let (name, value) = if self.query.is_empty() {
+            (AUTHORIZATION, format!("Bearer {key}"))
+        } else {
+            (AZURE_KEY, key.to_owned())
+        };
+        if let Ok(mut value) = HeaderValue::try_from(value) {
             value.set_sensitive(true);
-            headers.insert(AUTHORIZATION, value);
+            headers.insert(name, value);
         }
         headers
     }
@@ -101,6 +112,8 @@ pub(super) enum Refusal {
     Transport(TransportError),
     /// A 400 that names this parameter.
     Parameter(Parameter),
+    /// A 400 of a filter that stands before the model.
+    Filtered,
     /// Another bad status, and when to come back.
     Status(StatusCode, Option<Duration>),
     /// Not a chat completion.
@@ -112,6 +125,7 @@ impl fmt::Display for Refusal {
         match self {
             Self::Transport(error) => write!(f, "{error}"),
             Self::Parameter(name) => write!(f, "a parameter is refused: {name:?}"),
+            Self::Filtered => f.write_str("the prompt was filtered"),
             Self::Status(status, _) => write!(f, "status {}", status.as_u16()),
             Self::Unreadable => f.write_str("the answer is not a chat completion"),
         }
@@ -139,6 +153,10 @@ impl From<Refusal> for Box<Failure> {
             Refusal::Transport(TransportError::Down(_)) => (
                 FailureCode::LlmUnavailable,
                 "The LLM has not answered of late, and was not asked again so soon.",
+            ),
+            Refusal::Filtered => (
+                FailureCode::LlmUnavailable,
+                "The LLM's content filter refused the text of a pull request.",
             ),
             Refusal::Transport(_) | Refusal::Parameter(_) | Refusal::Status(..) => {
                 (FailureCode::LlmUnavailable, "The LLM did not answer as it should.")
@@ -219,12 +237,22 @@ async fn exchange(
 }
 
 fn refusal(answer: &Answer) -> Refusal {
-    if answer.status == StatusCode::BAD_REQUEST
-        && let Some(parameter) = refused_parameter(&answer.body)
-    {
-        return Refusal::Parameter(parameter);
+    if answer.status == StatusCode::BAD_REQUEST {
+        if is_filtered(&answer.body) {
+            return Refusal::Filtered;
+        }
+        if let Some(parameter) = refused_parameter(&answer.body) {
+            return Refusal::Parameter(parameter);
+        }
     }
     Refusal::Status(answer.status, answer.retry_after())
+}
+
+/// Whether a refusal says that the prompt was filtered.
+fn is_filtered(body: &[u8]) -> bool {
+    let body: Option<Value> = serde_json::from_slice(body).ok();
+    let code = body.as_ref().and_then(|body| body.pointer("/error/code")?.as_str());
+    code == Some("content_filter")
 }
 
 /// The parameter that a refusal is about, by `error.param`, or by its message where that is missing.

@@ -232,4 +232,6 @@ fn unbuildable(error: impl std::error::Error + Send + Sync + 'static) -> Box<Fai
 }
 
 #[cfg(test)]
+mod dialects;
+#[cfg(test)]
 mod tests;

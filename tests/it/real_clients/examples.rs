@@ -24,7 +24,8 @@ fn built() -> PathBuf {
     Path::new(env!("CARGO_BIN_EXE_pr-summarizer")).parent().unwrap().to_owned()
 }
 
-fn skipped() -> bool {
+/// Whether nobody said that the clients are installed.
+pub(super) fn skipped() -> bool {
     let skipped = std::env::var_os("REAL_CLIENTS").is_none();
     if skipped {
         println!("SKIPPED: REAL_CLIENTS is not set");
