@@ -21,6 +21,7 @@ serve
 run "typescript 1.x" node typescript-1.x/client.mjs
 run "typescript 2.x" node typescript-2.x/client.mjs
 run "python" python/.venv/bin/python python/client.py
+run "examples" node examples/check.mjs
 if [[ -z $given ]]; then
   run "typescript 1.x stdio" node typescript-1.x/stdio.mjs
   run "typescript 2.x stdio" node typescript-2.x/stdio.mjs
