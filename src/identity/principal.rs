@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::flow::Ending;
 use crate::{
-    domain::{AuthMode, FlowId, PrincipalId, Timestamp, UserId},
+    domain::{AuthMode, FlowId, PrincipalId, Timestamp, UserId, text::line},
     store::Record,
 };
 
@@ -17,17 +17,23 @@ pub struct Principal {
     pub client: ClientName,
 }
 
-/// What a program calls itself: at most 64 characters without control or formatting characters.
+/// What a program calls itself: at most 64 characters (and 96 bytes, so that a session stays small
+/// wherever it is kept) without control or formatting characters.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ClientName(String);
 
 impl ClientName {
     const LONGEST: usize = 64;
+    const MOST_BYTES: usize = 96;
 
     /// Takes what the program claims and leaves out what could deceive a reader.
     pub fn claimed(name: &str) -> Self {
-        let shown = crate::domain::text::line(name, Self::LONGEST);
+        let mut shown = line(name, Self::LONGEST);
+        if shown.len() > Self::MOST_BYTES {
+            shown.truncate(shown.floor_char_boundary(Self::MOST_BYTES - '…'.len_utf8()));
+            shown.push('…');
+        }
         Self(shown)
     }
 
@@ -93,6 +99,16 @@ mod tests {
         assert_eq!(ClientName::default().get(), None);
         let long = ClientName::claimed(&"a".repeat(10_000));
         assert_eq!(long.get().map(|name| name.chars().count()), Some(ClientName::LONGEST));
+        // Three bytes a character.
+        let wide = ClientName::claimed(&"読".repeat(33));
+        assert_eq!(wide.get(), Some(format!("{}…", "読".repeat(31)).as_str()));
+        let fits = "読".repeat(32);
+        assert_eq!(ClientName::claimed(&fits).get(), Some(fits.as_str()));
+        for count in 1..80 {
+            let name = ClientName::claimed(&"\u{20000}".repeat(count));
+            assert!(name.get().unwrap().len() <= ClientName::MOST_BYTES, "{count}");
+            assert_eq!(ClientName::claimed(name.get().unwrap()), name, "{count}");
+        }
     }
 
     #[test]

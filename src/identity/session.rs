@@ -1,14 +1,14 @@
 //! From what a request carries to the principal behind it.
 //!
-//! A legacy MCP session is a record of ours in the store (well under 1 KiB), nothing live: any
-//! instance can serve it and a restart loses none. A client without sessions passes a connection
+//! A legacy MCP session is a record of ours in the store (1 KiB at most, whatever keeps it), nothing
+//! live: any instance can serve it and a restart loses none. A client without sessions passes a connection
 //! handle. Both are bearer secrets of this machine and kept only as SHA-256.
 
 mod share;
 
 use std::sync::Arc;
 
-use chrono::Duration;
+use chrono::{Duration, SubsecRound as _};
 use serde::{Deserialize, Serialize};
 
 pub use share::{MOST_OF_ONE_PERSON, SessionList};
@@ -38,7 +38,7 @@ pub struct SessionRecord {
     pub principal: PrincipalId,
     /// What the program calls itself.
     pub client: ClientName,
-    /// When it was opened.
+    /// When it was opened, in whole seconds.
     pub created_at: Timestamp,
     /// When it was last used, to [`TOUCH_EVERY`].
     pub last_used_at: Timestamp,
@@ -146,7 +146,7 @@ impl Sessions {
         token_of: Option<&PrincipalId>,
     ) -> Result<SessionId> {
         let id = SessionId::mint(&*self.entropy);
-        let now = self.clock.now();
+        let now = self.now();
         let principal = match (self.mode, token_of) {
             (AuthMode::Session, _) => PrincipalId::mint(&*self.entropy),
             (AuthMode::SingleUser, _) => self.machine(ClientName::default()).await?.id,
@@ -181,7 +181,7 @@ impl Sessions {
             return Ok(None);
         }
         let client = found.value.client.clone();
-        let is_idle = self.clock.now() - found.value.last_used_at >= TOUCH_EVERY;
+        let is_idle = self.now() - found.value.last_used_at >= TOUCH_EVERY;
         let principal = self.touched(&key, found).await?;
         if is_idle && self.mode == AuthMode::OAuth {
             self.note_listed_use(&principal, &id.digest()).await?;
@@ -212,7 +212,7 @@ impl Sessions {
     /// A handle that leads to this principal.
     pub async fn handle_for(&self, principal: &PrincipalId) -> Result<ConnectionHandle> {
         let handle = ConnectionHandle::mint(&*self.entropy);
-        let now = self.clock.now();
+        let now = self.now();
         let record =
             HandleRecord { principal: principal.clone(), created_at: now, last_used_at: now };
         self.store.insert(&self.key(&handle.digest()), &record, now + IDLE).await?;
@@ -257,7 +257,7 @@ impl Sessions {
     }
 
     async fn touched<R: Bearer>(&self, key: &str, mut found: Versioned<R>) -> Result<PrincipalId> {
-        let now = self.clock.now();
+        let now = self.now();
         if now - *found.value.last_used_at() >= TOUCH_EVERY {
             *found.value.last_used_at() = now;
             let expires_at = (now + IDLE).min(found.value.created_at() + ABSOLUTE);
@@ -269,6 +269,11 @@ impl Sessions {
 
     fn key(&self, digest: &str) -> String {
         key(self.mode, digest)
+    }
+
+    /// In whole seconds: nobody asks for fractions, and a record is smaller without.
+    fn now(&self) -> Timestamp {
+        self.clock.now().trunc_subsecs(0)
     }
 }
 

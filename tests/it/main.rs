@@ -40,6 +40,7 @@ mod proxies;
 mod ranking;
 mod real_clients;
 mod refusals;
+mod sessions_stay_small;
 mod single_user;
 mod stdio;
 mod stopping;

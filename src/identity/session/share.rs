@@ -93,7 +93,7 @@ impl Sessions {
         principal: &PrincipalId,
         digest: &str,
     ) -> Result<()> {
-        let now = self.clock.now();
+        let now = self.now();
         self.change_list(principal, |list| {
             for listed in list.iter_mut().filter(|listed| listed.digest == digest) {
                 listed.last_used_at = now;
@@ -122,7 +122,7 @@ impl Sessions {
     }
 
     async fn list(&self, principal: &PrincipalId, digest: &str) -> Result<Vec<String>> {
-        let (key, now) = (self.list_key(principal), self.clock.now());
+        let (key, now) = (self.list_key(principal), self.now());
         let expires_at = now + ABSOLUTE;
         for _ in 0..TRIES {
             let found = self.store.get::<SessionList>(&key).await?;
