@@ -146,7 +146,7 @@ pub const VARIABLES: &[Variable] = &[
         SERVER,
         "INSTANCES",
         Fallback::Value("1"),
-        "How many instances of the server share the store. More than one need Redis.",
+        "How many instances of the server share the store. More than one need Redis; processes of one machine may share the SQLite file, and count as one.",
     ),
     plain(
         OAUTH,

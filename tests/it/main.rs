@@ -33,6 +33,7 @@ mod metrics;
 mod packaging;
 mod packing;
 mod private_network;
+mod processes;
 mod program;
 mod prompts;
 mod protocol;

@@ -10,6 +10,7 @@ use std::{
 
 use rusqlite::{Connection, Error, ErrorCode, OpenFlags, TransactionBehavior};
 
+use super::place::Place;
 use crate::domain::failure::{Failure, FailureCode, Result};
 
 /// Marks the file as ours ("PRSM"). Source: <https://www.sqlite.org/fileformat2.html#application_id>
@@ -45,17 +46,18 @@ const MIGRATIONS: &[&str] = &["
     INSERT INTO sequence (id, last) VALUES (1, 0);
 "];
 
-/// The two connections to one file.
+/// The two connections to one file, and where it is.
 pub(super) struct Connections {
     /// Reads and writes, and waits for other processes where it must.
     pub(super) writer: Connection,
     /// Only reads, and waits for nobody: beside a write-ahead log it need not.
     pub(super) reader: Connection,
+    pub(super) place: Place,
 }
 
 /// Opens the file, or makes it, and brings it up to date.
 pub(super) fn open(path: &Path) -> Result<Connections> {
-    make_private(path).map_err(|error| {
+    let place = make_private(path).and_then(|()| Place::of(path.to_owned())).map_err(|error| {
         let detail = format!(
             "The store {} could not be opened: {}. Check STATE_DIR or STORE_URL: the folder must \
              exist and be writable by this user.",
@@ -64,7 +66,8 @@ pub(super) fn open(path: &Path) -> Result<Connections> {
         );
         Failure::new(FailureCode::Internal, detail).caused_by(error)
     })?;
-    let opened = prepare(path).and_then(|writer| Ok(Connections { writer, reader: reader(path)? }));
+    let opened =
+        prepare(path).and_then(|writer| Ok(Connections { writer, reader: reader(path)?, place }));
     opened.map_err(|refusal| {
         let detail = format!("The store {} {}", path.display(), refusal.reason());
         let failure = Failure::new(FailureCode::Internal, detail);

@@ -1,7 +1,7 @@
 //! Records in an `SQLite` file: one table, an index by expiry, and a counter for the versions.
 //!
 //! A write is answered only after its transaction is on the disk (write-ahead log, `synchronous =
-//! FULL`). Several processes may share one file; writers wait for each other.
+//! FULL`). Several processes of one machine may share one file; writers wait for each other.
 
 use std::path::Path;
 
@@ -13,6 +13,7 @@ use super::backend::{Backend, Condition, Row, Version};
 use crate::domain::failure::Result;
 
 mod file;
+mod place;
 mod worker;
 
 /// How many records go in one transaction, so that nobody's write waits long for it.

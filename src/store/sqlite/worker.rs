@@ -16,7 +16,10 @@ use std::{
 use rusqlite::{Connection, Error, ErrorCode, TransactionBehavior, ffi};
 use tokio::sync::{mpsc, oneshot};
 
-use super::file;
+use super::{
+    file,
+    place::{self, Place},
+};
 use crate::domain::failure::{Failure, FailureCode, Result};
 
 /// How many jobs may wait; who comes later waits to be let in.
@@ -41,6 +44,7 @@ pub(super) enum Access {
 pub(super) struct Worker {
     queue: mpsc::Sender<Job>,
     reader: Mutex<Connection>,
+    place: Place,
 }
 
 struct Job {
@@ -66,17 +70,17 @@ impl Worker {
             .name("store".to_owned())
             .spawn(move || match file::open(&path) {
                 Err(failure) => drop(opened.send(Err(failure))),
-                Ok(file::Connections { writer, reader }) => {
-                    drop(opened.send(Ok(reader)));
-                    work(writer, jobs);
+                Ok(file::Connections { writer, reader, place }) => {
+                    drop(opened.send(Ok((reader, place.clone()))));
+                    work(writer, &place, jobs);
                 }
             })
             .map_err(|error| {
                 Failure::new(FailureCode::Internal, "The store's thread could not be started.")
                     .caused_by(error)
             })?;
-        let reader = Mutex::new(opening.await.or_else(|_| stopped())??);
-        Ok(Self { queue, reader })
+        let (reader, place) = opening.await.or_else(|_| stopped())??;
+        Ok(Self { queue, reader: Mutex::new(reader), place })
     }
 
     /// Looks something up by its key, on the caller's thread; sees every write that was answered
@@ -86,6 +90,9 @@ impl Worker {
         &self,
         job: impl Fn(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T> {
+        if let Err(moved) = self.place.check() {
+            return failed(Arc::new(moved));
+        }
         // Never held while anything is awaited.
         let outcome = job(&self.reader.lock().unwrap_or_else(PoisonError::into_inner));
         match outcome {
@@ -120,18 +127,23 @@ impl fmt::Debug for Worker {
     }
 }
 
-fn work(mut connection: Connection, mut jobs: mpsc::Receiver<Job>) {
+fn work(mut connection: Connection, place: &Place, mut jobs: mpsc::Receiver<Job>) {
     while let Some(first) = jobs.blocking_recv() {
         let mut batch = vec![first];
         while batch.len() < BATCH {
             let Ok(job) = jobs.try_recv() else { break };
             batch.push(job);
         }
-        perform(&mut connection, batch);
+        perform(&mut connection, &|| place.check(), batch);
     }
 }
 
-fn perform(connection: &mut Connection, batch: Vec<Job>) {
+/// Runs the jobs in one transaction, if there is one that writes; `check` fails where the file is no
+/// longer the one that whoever comes next will find.
+fn perform(connection: &mut Connection, check: &dyn Fn() -> Result<(), Error>, batch: Vec<Job>) {
+    if let Err(moved) = check() {
+        return refuse(batch, moved);
+    }
     if batch.iter().all(|job| job.access == Access::Read) {
         for job in batch {
             (job.run)(Ok(connection))(Ok(()));
@@ -142,13 +154,7 @@ fn perform(connection: &mut Connection, batch: Vec<Job>) {
     // halfway through, where it is not.
     let transaction = match connection.transaction_with_behavior(TransactionBehavior::Immediate) {
         Ok(transaction) => transaction,
-        Err(error) => {
-            let error = Arc::new(error);
-            for job in batch {
-                (job.run)(Err(Arc::clone(&error)))(Ok(()));
-            }
-            return;
-        }
+        Err(error) => return refuse(batch, error),
     };
     let mut announcements = Vec::with_capacity(batch.len());
     for job in batch {
@@ -160,10 +166,17 @@ fn perform(connection: &mut Connection, batch: Vec<Job>) {
     let end = if transaction.is_autocommit() {
         Err(aborted())
     } else {
-        transaction.commit().map_err(Arc::new)
+        transaction.commit().and_then(|()| check()).map_err(Arc::new)
     };
     for announce in announcements {
         announce(end.clone());
+    }
+}
+
+fn refuse(batch: Vec<Job>, error: Error) {
+    let error = Arc::new(error);
+    for job in batch {
+        (job.run)(Err(Arc::clone(&error)))(Ok(()));
     }
 }
 
@@ -180,6 +193,9 @@ fn failed<T>(error: Arc<Error>) -> Result<T> {
     let (code, detail) = match error.sqlite_error_code() {
         _ if is_locked(&error) => {
             (FailureCode::StoreUnavailable, "The store is in use by another process.")
+        }
+        _ if place::has_moved(&error) => {
+            (FailureCode::StoreUnavailable, "The store's file is no longer in its place.")
         }
         Some(ErrorCode::DiskFull) => {
             (FailureCode::StoreUnavailable, "The disk of the store is full.")
@@ -221,7 +237,7 @@ mod tests {
     /// Runs the statements as one batch; which of them were answered with success?
     fn perform_all(connection: &mut Connection, statements: &[&'static str]) -> Vec<bool> {
         let (jobs, answers): (Vec<_>, Vec<_>) = statements.iter().map(|sql| job(sql)).unzip();
-        perform(connection, jobs);
+        perform(connection, &|| Ok(()), jobs);
         answers.into_iter().map(|mut answer| answer.try_recv().unwrap().is_ok()).collect()
     }
 
@@ -263,6 +279,25 @@ mod tests {
         assert_eq!(rows(&connection), 0);
         assert_eq!(perform_all(&mut connection, &batch[..1]), [true]);
         assert_eq!(rows(&connection), 1);
+    }
+
+    /// The file is moved away in the middle of a transaction: it was written, and for nobody.
+    #[test]
+    fn what_was_written_to_a_moved_file_is_nobodys_success() {
+        let mut connection = table();
+        let looks = std::cell::Cell::new(0);
+        let check = || {
+            looks.set(looks.get() + 1);
+            if looks.get() == 1 { Ok(()) } else { Err(Error::InvalidQuery) }
+        };
+        let (write, mut answer) = job("INSERT INTO t VALUES (1)");
+        perform(&mut connection, &check, vec![write]);
+        assert!(answer.try_recv().unwrap().is_err());
+        assert_eq!((looks.get(), rows(&connection)), (2, 1));
+        let (write, mut answer) = job("INSERT INTO t VALUES (2)");
+        perform(&mut connection, &check, vec![write]);
+        assert!(answer.try_recv().unwrap().is_err());
+        assert_eq!((looks.get(), rows(&connection)), (3, 1), "it was not even tried");
     }
 
     #[test]

@@ -85,6 +85,41 @@ async fn two_stores_on_one_file_take_turns() {
     }
 }
 
+/// Moved, replaced, deleted: what would be written now, nobody would find again.
+#[cfg(unix)]
+#[tokio::test]
+async fn a_file_that_is_no_longer_in_its_place_is_not_used() {
+    use crate::domain::FailureCode;
+    let folder = tempfile::tempdir().unwrap();
+    let (path, away) = (folder.path().join("store.db"), folder.path().join("away.db"));
+    let store = open(&path).await.unwrap();
+    assert!(store.insert("a", &note("kept"), Timestamp::MAX_UTC).await.unwrap());
+    let refuses = async |what: &str| {
+        for refused in [
+            store.ping().await.unwrap_err(),
+            store.get::<Note>("a").await.unwrap_err(),
+            store.insert("b", &note("lost"), Timestamp::MAX_UTC).await.unwrap_err(),
+            store.count::<Note>().await.unwrap_err(),
+        ] {
+            assert_eq!(refused.code, FailureCode::StoreUnavailable, "{what}");
+            assert!(refused.detail.contains("no longer in its place"), "{what}: {refused:?}");
+            assert!(format!("{refused:?}").contains("put the file back"), "{what}: {refused:?}");
+            assert!(!refused.detail.contains('/'), "for the log alone: {refused:?}");
+        }
+    };
+    fs::rename(&path, &away).unwrap();
+    refuses("moved").await;
+    fs::write(&path, "").unwrap();
+    refuses("replaced").await;
+    // Put back it is used again, and nothing was written meanwhile.
+    fs::rename(&away, &path).unwrap();
+    store.ping().await.unwrap();
+    assert_eq!(store.get::<Note>("a").await.unwrap().unwrap().value, note("kept"));
+    assert_eq!(store.get::<Note>("b").await.unwrap(), None);
+    fs::remove_file(&path).unwrap();
+    refuses("deleted").await;
+}
+
 #[tokio::test]
 async fn a_damaged_file_is_refused_and_left_alone() {
     let folder = tempfile::tempdir().unwrap();

@@ -39,8 +39,8 @@ struct Instance {
 }
 
 /// Gives each connection to the next instance of the rota.
-struct Balancer {
-    port: u16,
+pub struct Balancer {
+    pub port: u16,
     rota: Arc<Mutex<Rota>>,
     task: JoinHandle<()>,
 }
@@ -114,7 +114,7 @@ impl Fleet {
 
     /// From now on connections go to this instance only, and not to each in turn.
     pub fn only(&self, number: usize) {
-        self.balancer.with(|rota| rota.only = Some(number));
+        self.balancer.only(number);
     }
 
     /// How many connections each instance was given.
@@ -170,12 +170,30 @@ impl Drop for Fleet {
         for instance in self.instances.iter().flatten() {
             instance.task.abort();
         }
-        self.balancer.task.abort();
+    }
+}
+
+impl Drop for Balancer {
+    fn drop(&mut self) {
+        self.task.abort();
     }
 }
 
 impl Balancer {
-    async fn start() -> Self {
+    /// Puts an instance on the rota.
+    pub fn add(&self, port: u16) {
+        self.with(|rota| {
+            rota.ports.push(Some(port));
+            rota.given.push(0);
+        });
+    }
+
+    /// From now on connections go to this instance only.
+    pub fn only(&self, number: usize) {
+        self.with(|rota| rota.only = Some(number));
+    }
+
+    pub async fn start() -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let rota = Arc::new(Mutex::new(Rota::default()));

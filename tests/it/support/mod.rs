@@ -10,6 +10,6 @@ mod server;
 
 pub use agent::{Agent, Answer, mark_as_modern};
 pub use failing_store::{Failing, FailingStore};
-pub use fleet::Fleet;
+pub use fleet::{Balancer, Fleet};
 pub use pipe::{Pipe, Stream};
 pub use server::Server;
