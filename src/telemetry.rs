@@ -40,7 +40,8 @@ pub fn init(settings: &LogSettings) {
     let _ = tracing::subscriber::set_global_default(subscriber(settings, io::stderr));
 }
 
-fn subscriber<W>(settings: &LogSettings, writer: W) -> impl Subscriber + Send + Sync + use<W>
+/// What [`init`] starts, for a log that is written elsewhere.
+pub fn subscriber<W>(settings: &LogSettings, writer: W) -> impl Subscriber + Send + Sync + use<W>
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {

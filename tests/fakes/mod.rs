@@ -18,6 +18,7 @@
 )]
 
 pub mod browser;
+pub mod canaries;
 pub mod door;
 pub mod github;
 pub mod llm;
@@ -170,6 +171,9 @@ impl WorldBuilder {
     }
 
     pub async fn start(self) -> World {
+        canaries::note("secret of Scalekit", FakeScalekit::CLIENT_SECRET);
+        canaries::note("secret of the model", FakeLlm::API_KEY);
+        canaries::note_texts(&self.repositories);
         let (scalekit_port, github_port, llm_port) = (bind().await, bind().await, bind().await);
         let origins = |listener: &TcpListener, name: Option<&String>| {
             let port = listener.local_addr().expect("an address").port();

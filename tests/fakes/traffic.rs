@@ -301,6 +301,7 @@ impl Traffic {
     }
 
     async fn admit(&self, call: &Call) -> Option<Response> {
+        super::canaries::note_call(call);
         lock(&self.calls).push(call.clone());
         let gates: Vec<_> = lock(&self.gates)
             .iter()

@@ -119,7 +119,8 @@ async fn two_processes_on_one_file_are_one_server() {
     // And while the second answers.
     pair.connect(&agent, &browser).await;
     let gate = pair.world.llm.hold(Match::any());
-    let running = agent.call("summarize_prs", json!({ "repository": REPOSITORY, "limit": 5 }));
+    let one = json!({ "repository": REPOSITORY, "limit": 1, "language": "French" });
+    let running = agent.call("summarize_prs", one);
     let let_go = async {
         gate.until_waiting(1).await;
         pair.disconnect_at_the_first(&agent.again()).await;

@@ -84,6 +84,8 @@ impl Lane {
             Err(TransportError::TooLarge(_)) => "too_large",
             Err(TransportError::Malformed(_) | TransportError::Down(_)) => "malformed",
         };
+        // Never to whom or about what: the address and the answer are somebody's own.
+        tracing::trace!(upstream = self.upstream, outcome, ?time, "asked");
         measure::upstream_request(self.upstream, outcome, time);
     }
 

@@ -16,6 +16,7 @@ pub use self::{
     html::{Button, Form, Link},
     jar::Jar,
 };
+use super::canaries;
 
 /// How often one navigation may be sent on.
 const HOPS: usize = 20;
@@ -282,6 +283,8 @@ impl Browser {
                 url: navigation.url.clone(),
                 status: status.as_u16(),
             });
+            canaries::note_address(&navigation.url);
+            canaries::note_cookies(answer.headers());
             self.jar(|jar| jar.take(&navigation.url, answer.headers()));
             let location =
                 answer.headers().get(header::LOCATION).filter(|_| status.is_redirection());

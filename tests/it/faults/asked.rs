@@ -18,7 +18,10 @@ use pr_summarizer::{
     },
 };
 
-use crate::fakes::{Door, FakeLlm, FakeScalekit, Fault, Match, ProxyMode, World, traffic::Traffic};
+use crate::{
+    fakes::{Door, FakeLlm, FakeScalekit, Fault, Match, ProxyMode, World, traffic::Traffic},
+    support::Ear,
+};
 
 /// How long one call may last in all.
 pub const DEADLINE: Duration = Duration::from_secs(5);
@@ -185,6 +188,7 @@ pub struct Stage {
     pub scalekit: Door,
     pub github: Door,
     pub llm: Door,
+    _ear: Ear,
 }
 
 /// Our clients of them, new for every request: no failure has to do with another.
@@ -216,7 +220,7 @@ impl Stage {
         let scalekit = Door::to(world.scalekit.url()).await;
         let github = Door::to(world.github.url()).await;
         let llm = Door::to(world.llm.url().trim_end_matches("/v1")).await;
-        Self { world, scalekit, github, llm }
+        Self { world, scalekit, github, llm, _ear: Ear::open() }
     }
 
     /// Whose answers are spoiled.

@@ -12,7 +12,7 @@ use tokio::{net::TcpListener, task::JoinHandle};
 use url::{Url, form_urlencoded::Serializer};
 
 use crate::{
-    fakes::{Browser, Page},
+    fakes::{Browser, Page, canaries},
     support::{Agent, Server},
 };
 
@@ -228,7 +228,10 @@ pub async fn tokens(answer: Response) -> Tokens {
     let answer: Value = answer.json().await.unwrap();
     assert_eq!(answer["token_type"], "Bearer");
     let text = |name: &str| answer[name].as_str().unwrap_or_default().to_owned();
-    Tokens { access: text("access_token"), refresh: text("refresh_token") }
+    let tokens = Tokens { access: text("access_token"), refresh: text("refresh_token") };
+    canaries::note("access", &tokens.access);
+    canaries::note("refresh", &tokens.refresh);
+    tokens
 }
 
 /// The error of a refused request.

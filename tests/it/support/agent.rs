@@ -8,6 +8,8 @@ use std::sync::{
 use reqwest::{RequestBuilder, Response, header};
 use serde_json::{Map, Value, json};
 
+use crate::fakes::canaries;
+
 /// One client.
 pub struct Agent {
     pub http: reqwest::Client,
@@ -97,6 +99,7 @@ impl Agent {
         let opened = agent.initialize(name).await;
         assert_eq!(opened.status(), 200);
         let session = opened.headers()["mcp-session-id"].to_str().unwrap().to_owned();
+        canaries::note("session", &session);
         agent.era = Era::Legacy { session };
         agent
     }
@@ -115,6 +118,7 @@ impl Agent {
     }
 
     pub fn with_key(mut self, key: String) -> Self {
+        canaries::note("key", &key);
         self.key = Some(key);
         self
     }
@@ -125,6 +129,7 @@ impl Agent {
         static CLIENT: LazyLock<reqwest::Client> = LazyLock::new(|| {
             reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).build().unwrap()
         });
+        canaries::note("key", key.as_deref().unwrap_or_default());
         let http = CLIENT.clone();
         Self { http, url: url.to_owned(), era, key, next_id: AtomicU64::new(1) }
     }
@@ -213,6 +218,12 @@ impl Agent {
             .iter()
             .find(|message| message["id"] == id)
             .unwrap_or_else(|| panic!("no answer: {shown}"));
+        let raw = &answer["result"];
+        canaries::note(
+            "handle",
+            raw["structuredContent"]["connection"].as_str().unwrap_or_default(),
+        );
+        canaries::note("sealed", raw["requestState"].as_str().unwrap_or_default());
         assert!(!shown.contains("usr_") && !shown.contains("pri_"), "an identifier: {shown}");
         let progress =
             messages.iter().filter(|m| m["method"] == "notifications/progress").cloned().collect();

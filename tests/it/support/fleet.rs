@@ -17,8 +17,8 @@ use tokio::{
     task::JoinHandle,
 };
 
-use super::{Agent, redis_server::RedisServer};
-use crate::fakes::{FakeLlm, FakeScalekit, World};
+use super::{Agent, Ear, redis_server::RedisServer};
+use crate::fakes::{FakeLlm, FakeScalekit, World, canaries};
 
 /// What all instances sign and seal with.
 pub const SECRET: &str = "one-secret-of-all-instances-32-bytes!";
@@ -31,6 +31,8 @@ pub struct Fleet {
     balancer: Balancer,
     environment: BTreeMap<String, String>,
     instances: Vec<Option<Instance>>,
+    /// Looked through when it is dropped.
+    _ear: Ear,
 }
 
 struct Instance {
@@ -74,6 +76,8 @@ impl Fleet {
     /// Three instances in `mode`. `None` where no Redis is installed.
     pub async fn start(mode: &str) -> Option<Self> {
         let redis = RedisServer::start()?;
+        let ear = Ear::open();
+        canaries::note("secret of sessions", SECRET);
         let clock = ManualClock::new(SystemClock.now());
         let world = World::builder().clock(Arc::new(clock.clone())).start().await;
         let balancer = Balancer::start().await;
@@ -95,7 +99,8 @@ impl Fleet {
             ]
             .map(|(name, value)| (name.to_owned(), value)),
         );
-        let mut fleet = Self { world, redis, clock, balancer, environment, instances: Vec::new() };
+        let mut fleet =
+            Self { world, redis, clock, balancer, environment, instances: Vec::new(), _ear: ear };
         for number in 0..3 {
             fleet.instances.push(None);
             fleet.balancer.with(|rota| {

@@ -21,8 +21,8 @@ use tokio::{
     task::JoinHandle,
 };
 
-use super::{Agent, Pipe};
-use crate::fakes::{FakeLlm, FakeScalekit, World, WorldBuilder};
+use super::{Agent, Pipe, assert_tells_nothing};
+use crate::fakes::{FakeLlm, FakeScalekit, World, WorldBuilder, canaries};
 
 /// A running server, and the worlds around it.
 pub struct Server {
@@ -147,7 +147,10 @@ impl Server {
 
     /// Runs the program beside the server, with its settings and these arguments, to its end.
     pub async fn run(&self, arguments: &[&str]) -> Output {
-        self.command().args(arguments).output().await.unwrap()
+        let output = self.command().args(arguments).output().await.unwrap();
+        assert_tells_nothing(&String::from_utf8_lossy(&output.stderr));
+        assert_tells_nothing(&String::from_utf8_lossy(&output.stdout));
+        output
     }
 
     /// The program over standard input and output beside the server, with its settings but for the
@@ -161,7 +164,12 @@ impl Server {
     /// The program with these settings; its streams are the caller's.
     pub fn command(&self) -> Command {
         let mut program = Command::new(env!("CARGO_BIN_EXE_pr-summarizer"));
-        program.env_clear().envs(&self.environment).current_dir(self.state.path());
+        // A log at its loudest must not tell more of anybody.
+        program
+            .env_clear()
+            .env("RUST_LOG", "trace")
+            .envs(&self.environment)
+            .current_dir(self.state.path());
         program
     }
 
@@ -241,6 +249,7 @@ impl ServerBuilder {
     }
 
     pub async fn start(self) -> Server {
+        canaries::listen();
         let clock = Arc::new(self.clock.clone());
         let world = self.world.unwrap_or_else(World::builder).clock(clock).start().await;
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
@@ -266,6 +275,9 @@ impl ServerBuilder {
                 .replace("{token:octocat}", &world.github.token_of("octocat"));
             environment.insert(name, value);
         }
+        for name in ["SESSION_SECRET", "METRICS_TOKEN", "LOCAL_KEY", "GITHUB_TOKEN"] {
+            canaries::note(name, environment.get(name).map_or("", String::as_str));
+        }
         let mut server = Server {
             world,
             clock: self.clock,
@@ -290,6 +302,9 @@ impl Drop for Server {
         if let Running::Task { task, .. } = &self.running {
             assert!(!task.is_finished() || std::thread::panicking(), "the server ended by itself");
             task.abort();
+        }
+        if !std::thread::panicking() {
+            assert_tells_nothing(&self.log());
         }
     }
 }
