@@ -96,7 +96,8 @@ impl App {
             settings.metrics_token.as_ref().map(|_| metrics::listener()).transpose()?;
         let metrics_token = settings.metrics_token.clone();
         let rooms = Rooms::open(settings, true, clock, entropy).await?;
-        let (agents, running) = mcp::router(rooms.agents, around)?;
+        let agents = mcp::router(rooms.agents, around)?;
+        let running = rooms.running;
         let looked = metrics_token.map(|token| {
             let (front, running) = (rooms.front.clone(), running.clone());
             metrics::Looked { token, front, running, store: rooms.store }

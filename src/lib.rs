@@ -19,8 +19,8 @@
 //!    assemble.
 //! 8. [`mcp`]: **the agent's door**. One file a tool; sessions of the older protocol versions; asking
 //!    the person in the newer one; over HTTP, or over a pipe to the one program that started this one.
-//! 9. [`http`]: **the browser's and operator's door**. The pages of the flow, probes, and the guard
-//!    that stands before every route.
+//! 9. [`http`]: **the browser's and operator's door**. The page that asks and shows cards, the
+//!    pages of the flow, probes, and the guard that stands before every route.
 //! 10. [`front`]: **the front**. Connections: who gets one, how long each step on it may take, and
 //!     their orderly end.
 //! 11. [`config`]: **the settings**. One table of variables; the only room that names the environment.
@@ -60,6 +60,7 @@
 //! | `session` | SHA-256 of a session → principal, program's name | 12 hours idle, 7 days | DELETE, its end of time, in `oauth` mode everything |
 //! | `session-list` | which sessions a person has (`oauth` mode) | 7 days after the last one was opened | its end of time, everything |
 //! | `handle` | SHA-256 of a handle → principal | 12 hours idle, 7 days | its end of time |
+//! | `page` | SHA-256 of a cookie and of the local key → principal | 12 hours idle, 7 days | its end of time |
 //! | `claim` | SHA-256 of a request state that was used | 15 minutes | its end of time |
 //! | `machine` | the one principal of `single-user` mode | for ever | removing the store |
 //! | `oauth-grant` | digests of tokens, client, GitHub's number | 30 days idle, 90 days | revoking, everything |

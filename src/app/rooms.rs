@@ -8,12 +8,12 @@ use crate::{
     config::{Access, Settings, StoreLocation},
     domain::{AuthMode, Clock, Entropy, Failure, FailureCode, failure::Result},
     front::{Front, FrontSettings},
-    http::{self, Guard, HttpSettings, Readiness},
+    http::{self, Desk, Guard, HttpSettings, Readiness},
     identity::{
-        AccountLinking, Keyring, LinkingSettings, Purpose, Register, Sessions, Sweeper,
+        AccountLinking, Keyring, LinkingSettings, Purpose, Register, Sessions, Sweeper, Turnstile,
         linking::Accounts,
     },
-    mcp::{Entrance, McpParts, McpSettings},
+    mcp::{Entrance, McpParts, McpSettings, RunningCalls},
     oauth::{
         self, AuthorizationServer, ClientDocuments, ClientKeys, Clients, Codes, Endpoints, Grants,
         RedirectPolicy, document::KNOWN_ORIGINS, redirect::KNOWN_HOSTS,
@@ -41,6 +41,7 @@ pub(super) struct Rooms {
     pub(super) guard: Guard,
     pub(super) front: Front,
     pub(super) readiness: Readiness,
+    pub(super) running: RunningCalls,
     pub(super) sweeper: Sweeper,
     pub(super) token_sweeper: Option<oauth::Sweeper>,
     pub(super) ending: Ending,
@@ -81,12 +82,21 @@ impl Rooms {
         let llm = written_by(&settings, entropy.clone())?;
         let ending = Ending::default();
         let summarizer = Summarizer::new(summaries(&settings), llm, clock.clone(), ending.clone());
-        let endings = authorization.iter().map(|server| server.grants().endings());
-        for endings in endings.chain([linking.endings()]) {
-            // What passes for fresh was read for somebody who may have left.
-            let summarizer = summarizer.clone();
-            endings.listen(move |principal| summarizer.forget(&Caller::new(principal)));
-        }
+        forgets_with_access(&summarizer, &linking, authorization.as_ref());
+        let llm_host = summarizer.llm_host().map(str::to_owned);
+        let asking = Asking::new(linking.clone(), summarizer, github_hosts(&settings.access));
+        let sessions =
+            Sessions::new(store.clone(), settings.auth_mode, clock.clone(), entropy.clone());
+        let (turnstile, running) = (Turnstile::default(), RunningCalls::default());
+        let desk = Desk {
+            asking: asking.clone(),
+            sessions: sessions.clone(),
+            local_key: prepared.local_key.clone(),
+            deadline: settings.summaries.deadline,
+            turnstile: turnstile.clone(),
+            running: running.tracker().clone(),
+            stop: ending.stop.clone(),
+        };
         let agents = McpParts {
             settings: McpSettings {
                 mode: settings.auth_mode,
@@ -96,18 +106,15 @@ impl Rooms {
                     (None, None) => Entrance::Open,
                 },
                 summary_deadline: settings.summaries.deadline,
-                llm_host: summarizer.llm_host().map(str::to_owned),
+                llm_host,
                 llm_reads_private: settings.llm.reads_private,
             },
             linking: linking.clone(),
-            sessions: Sessions::new(
-                store.clone(),
-                settings.auth_mode,
-                clock.clone(),
-                entropy.clone(),
-            ),
-            asking: Asking::new(linking.clone(), summarizer, github_hosts(&settings.access)),
+            sessions,
+            turnstile,
+            asking,
             keyring,
+            running: running.clone(),
             stop: ending.stop.clone(),
         };
         let readiness = Readiness::new(store.clone());
@@ -125,6 +132,7 @@ impl Rooms {
             pages,
             linking.clone(),
             authorization.clone(),
+            desk,
             readiness.clone(),
             clock,
             entropy,
@@ -138,10 +146,24 @@ impl Rooms {
             guard,
             front: Front::new(FrontSettings::default()),
             readiness,
+            running,
             sweeper: Sweeper::new(linking),
             token_sweeper,
             ending,
         })
+    }
+}
+
+/// What passes for fresh was read for somebody whose access may have ended.
+fn forgets_with_access(
+    summarizer: &Summarizer,
+    linking: &AccountLinking,
+    authorization: Option<&AuthorizationServer>,
+) {
+    let endings = authorization.into_iter().map(|server| server.grants().endings());
+    for endings in endings.chain([linking.endings()]) {
+        let summarizer = summarizer.clone();
+        endings.listen(move |principal| summarizer.forget(&Caller::new(principal)));
     }
 }
 

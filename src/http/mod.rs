@@ -1,12 +1,17 @@
 //! THE BROWSER'S AND OPERATOR'S DOOR. Pages that link an account, and answers for probes.
 //!
+//! The page at `/` also asks, as a tool of the other door does, and shows the answer as cards.
+//!
 //! [`router`] has the routes; [`guard`] stands before every route of the server, `/mcp` included.
 //! GET and HEAD change nothing (link scanners and prefetching browsers open links too); a POST
 //! answers a page and never redirects off this origin, because Chromium applies `form-action` to
 //! every redirect that follows a POST.
 
+mod ask;
+mod asker;
 mod browser_request;
 mod connect;
+mod digest;
 pub mod guard;
 mod health;
 mod home;
@@ -14,6 +19,7 @@ mod oauth;
 mod page;
 mod person;
 mod problem;
+mod standing;
 mod verify;
 mod visitor;
 
@@ -24,8 +30,9 @@ use axum::{
     extract::DefaultBodyLimit,
     http::{HeaderMap, HeaderName, StatusCode, header},
     response::Response,
-    routing::{get, head},
+    routing::{get, head, post},
 };
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;
 
 pub use guard::Guard;
@@ -33,9 +40,10 @@ pub use health::Readiness;
 pub use problem::failure_response;
 
 use crate::{
-    domain::{AuthMode, Clock, Entropy, Failure, FailureCode},
-    identity::AccountLinking,
+    domain::{AuthMode, Clock, Entropy, Failure, FailureCode, Secret},
+    identity::{AccountLinking, Sessions, Turnstile},
     oauth::AuthorizationServer,
+    summarize::Asking,
 };
 
 /// How long a page may wait for Scalekit and GitHub.
@@ -55,12 +63,32 @@ pub struct HttpSettings {
     pub serves_mcp: bool,
 }
 
+/// What the page at `/` asks with.
+#[derive(Debug, Clone)]
+pub struct Desk {
+    /// Answers questions.
+    pub asking: Asking,
+    /// From a browser to its principal.
+    pub sessions: Sessions,
+    /// What a browser must show once before its page may ask; `None`: nothing.
+    pub local_key: Option<Secret>,
+    /// How long an answer may take in all.
+    pub deadline: Duration,
+    /// Who is attended to at a time, at whatever door.
+    pub turnstile: Turnstile,
+    /// Answers that a stop waits for.
+    pub running: TaskTracker,
+    /// Ends answers that are still under way when the server stops.
+    pub stop: CancellationToken,
+}
+
 /// What every page works with.
 #[derive(Debug, Clone)]
 pub(crate) struct Pages {
     pub(crate) settings: Arc<HttpSettings>,
     pub(crate) linking: AccountLinking,
     pub(crate) authorization: Option<AuthorizationServer>,
+    pub(crate) desk: Arc<Desk>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
 }
@@ -71,6 +99,7 @@ pub fn router(
     settings: HttpSettings,
     linking: AccountLinking,
     authorization: Option<AuthorizationServer>,
+    desk: Desk,
     readiness: Readiness,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
@@ -79,13 +108,17 @@ pub fn router(
         settings: Arc::new(settings),
         linking,
         authorization: authorization.clone(),
+        desk: Arc::new(desk),
         clock,
         entropy,
     };
+    let serves_mcp = pages.settings.serves_mcp;
     let home = match authorization {
-        None => Router::new().route("/", get(home::show)).with_state(pages.clone()),
+        None if !serves_mcp => home::beside_a_pipe(pages.clone()),
+        None => home::router(pages.clone()).merge(asking(pages.clone())),
         Some(server) => oauth::router(server.clone(), pages.clone())
-            .merge(person::router(server, pages.clone())),
+            .merge(person::router(server, pages.clone()))
+            .merge(asking(pages.clone())),
     };
     Router::new()
         .route("/connect/{flow}", get(connect::show).post(connect::press))
@@ -98,6 +131,15 @@ pub fn router(
         // Browsers ask for it unasked; there is no picture.
         .route("/favicon.ico", get(|| async { StatusCode::NO_CONTENT }))
         .fallback(not_found)
+}
+
+/// What the page at `/` asks by.
+fn asking(pages: Pages) -> Router {
+    Router::new()
+        .route("/digest", post(digest::ask))
+        .route("/page.js", get(page::script))
+        .layer(DefaultBodyLimit::max(LONGEST_FORM))
+        .with_state(pages)
 }
 
 async fn not_found(headers: HeaderMap) -> Response {

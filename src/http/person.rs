@@ -12,7 +12,7 @@ use axum::{
 use maud::{Markup, html};
 
 use super::{
-    LONGEST_FORM, PAGE_DEADLINE, Pages,
+    LONGEST_FORM, PAGE_DEADLINE, Pages, ask, asker,
     browser_request::{Browser, admit_form, form_body, not_from_our_page, parameter},
     connect, oauth, page,
     problem::failure_response,
@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     domain::{Failure, FailureCode, PrincipalId, Timestamp, failure::Result},
-    identity::{BrowserCookie, ClientName, linking::SignedIn},
+    identity::{BrowserCookie, ClientName, Principal, linking::SignedIn},
     oauth::{Asker, AuthorizationServer, GrantId, GrantView},
     upstream::Call,
 };
@@ -58,14 +58,11 @@ async fn show(
         let browser = Browser::of(&headers, &person.pages)?;
         let csrf = person.pages.linking.csrf(SUBJECT, browser.cookie.as_ref());
         match Visitor::of(browser.cookie.as_ref(), &person.pages, &person.server).await? {
-            Some(visitor) => person.page_of(&visitor.known, &csrf, done).await,
+            Some(visitor) => person.page_of(&visitor.known, browser.cookie.as_ref(), done).await,
             None => Ok(stranger(&person.pages, &csrf, done)),
         }
     };
-    shown.await.map_or_else(
-        |f: Box<Failure>| failure_response(&f, &headers),
-        |page: Markup| page.into_response(),
-    )
+    shown.await.unwrap_or_else(|f: Box<Failure>| failure_response(&f, &headers))
 }
 
 /// POST `/person`: one of the page's buttons.
@@ -116,7 +113,8 @@ impl Person {
             ));
         };
         if !visitor.is_meant_by(body)? {
-            let page = self.page_of(&visitor.known, &csrf, Some(ANOTHER_IS_SIGNED_IN)).await?;
+            let page =
+                self.page_of(&visitor.known, Some(cookie), Some(ANOTHER_IS_SIGNED_IN)).await?;
             return Ok((StatusCode::CONFLICT, page).into_response());
         }
         self.act(&action, body, &visitor.known, cookie).await?;
@@ -124,9 +122,31 @@ impl Person {
         Ok(Redirect::to(&format!("/?done={action}")).into_response())
     }
 
-    async fn page_of(&self, known: &SignedIn, csrf: &str, said: Option<&str>) -> Result<Markup> {
-        let grants = self.server.grants().list(&known.person.principal).await?;
-        Ok(own_page(known, &grants, csrf, said))
+    async fn page_of(
+        &self,
+        known: &SignedIn,
+        cookie: Option<&BrowserCookie>,
+        said: Option<&str>,
+    ) -> Result<Response> {
+        let principal = &known.person.principal;
+        let grants = self.server.grants().list(principal).await?;
+        let linking = &self.pages.linking;
+        let asks = Principal { id: principal.clone(), client: ClientName::default() };
+        let question =
+            ask::form(&linking.csrf(asker::SUBJECT, cookie), &linking.repositories(&asks).await?);
+        let own = own_page(known, &grants, &linking.csrf(SUBJECT, cookie), said);
+        let body = html! {
+            @if known.account.is_some() {
+                section.paper {
+                    h1 { "Pull requests worth reading" }
+                    p { "GitHub is read as " strong { "@" (login_of(known)) } "." }
+                    (question)
+                }
+                (ask::results())
+            }
+            section.paper { (own) }
+        };
+        Ok(page::front("Your connection", &body))
     }
 
     async fn act(
@@ -188,17 +208,24 @@ fn notice(done: Option<&str>) -> Markup {
     html! { @if let Some(done) = done { p.done role="status" { (done) } } }
 }
 
-fn stranger(pages: &Pages, csrf: &str, done: Option<&str>) -> Markup {
-    page::layout(
-        "Pull requests worth reading",
-        &html! {
+fn stranger(pages: &Pages, csrf: &str, done: Option<&str>) -> Response {
+    let body = html! {
+        section.paper {
             (notice(done))
-            (super::home::about(&pages.settings.public_base_url, false))
-            h2 { "Your page" }
-            p { "Sign in to see which programs may act for you, and to end that." }
+            h1 { "Pull requests worth reading" }
+            p {
+                "Sign in to ask about a repository here, to see which programs may act for you, and \
+                 to end that."
+            }
             (button(csrf, "sign_in", "go", "Sign in with GitHub", &html! {}))
-        },
-    )
+        }
+        section.paper { (super::home::about(&pages.settings.public_base_url, false)) }
+    };
+    page::front("Pull requests worth reading", &body)
+}
+
+fn login_of(known: &SignedIn) -> &str {
+    known.account.as_ref().map_or("nobody", |account| account.login.as_str())
 }
 
 fn own_page(known: &SignedIn, grants: &[GrantView], csrf: &str, done: Option<&str>) -> Markup {
@@ -211,12 +238,10 @@ fn own_page(known: &SignedIn, grants: &[GrantView], csrf: &str, done: Option<&st
         };
         button(csrf, action, class, text, &named)
     };
-    page::layout(
-        "Your connection",
-        &html! {
-            h1 { "Your connection" }
+    html! {
             (notice(done))
-            h2 { "GitHub" }
+            @if known.account.is_some() { h2 { "Your connection" } } @else { h1 { "Your connection" } }
+            h3 { "GitHub" }
             @match &known.account {
                 Some(account) => {
                     p {
@@ -232,7 +257,7 @@ fn own_page(known: &SignedIn, grants: &[GrantView], csrf: &str, done: Option<&st
                     (button("sign_in", "go", "Connect GitHub", None))
                 }
             }
-            h2 { "Programs that may act for you" }
+            h3 { "Programs that may act for you" }
             @if grants.is_empty() {
                 p { "None." }
             } @else {
@@ -249,16 +274,15 @@ fn own_page(known: &SignedIn, grants: &[GrantView], csrf: &str, done: Option<&st
                 }
                 (button("revoke_all", "arm", "Revoke all", None))
             }
-            h2 { "This page" }
+            h3 { "This page" }
             @if grants.is_empty() {
                 (button("revoke_all", "", "End all other sign-ins", None))
             }
             (button("sign_out", "", "Sign out", None))
-            h2 { "Leave" }
+            h3 { "Leave" }
             p { "Deletes the connection here and at Scalekit, revokes every program, and forgets you. It cannot be undone." }
             (button("delete", "danger arm", "Delete everything about me", None))
-        },
-    )
+    }
 }
 
 fn asker(asker: &Asker) -> String {

@@ -27,6 +27,25 @@ struct Problem<'a> {
 
 /// Answers a failure to whoever asked, and logs it: this is the boundary.
 pub fn failure_response(failure: &Failure, request_headers: &HeaderMap) -> Response {
+    let code = failure.code;
+    respond(failure, request_headers, code.agent_next_step(), code.human_next_step())
+}
+
+/// The same with a next step for whoever is at the page at `/`, where no assistant is at hand.
+pub(super) fn failure_response_saying(
+    failure: &Failure,
+    request_headers: &HeaderMap,
+    next: &'static str,
+) -> Response {
+    respond(failure, request_headers, next, next)
+}
+
+fn respond(
+    failure: &Failure,
+    request_headers: &HeaderMap,
+    for_programs: &'static str,
+    for_people: &'static str,
+) -> Response {
     log(failure);
     let status = StatusCode::from_u16(failure.code.http_status())
         .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -35,9 +54,9 @@ pub fn failure_response(failure: &Failure, request_headers: &HeaderMap) -> Respo
         .and_then(|accept| accept.to_str().ok())
         .is_some_and(|accept| accept.contains("text/html"));
     let mut response = if wants_page {
-        (status, as_page(failure)).into_response()
+        (status, as_page(failure, for_people)).into_response()
     } else {
-        as_problem(failure, status)
+        as_problem(failure, status, for_programs)
     };
     if let Some(wait) = failure.retry_after {
         let seconds = HeaderValue::from(wait.as_secs().max(1));
@@ -46,13 +65,13 @@ pub fn failure_response(failure: &Failure, request_headers: &HeaderMap) -> Respo
     response
 }
 
-fn as_page(failure: &Failure) -> maud::Markup {
+fn as_page(failure: &Failure, next: &str) -> maud::Markup {
     page::layout(
         "Not connected",
         &html! {
             h1 { (headline(failure)) }
             p { (failure.detail) }
-            p.next { (failure.code.human_next_step()) }
+            p.next { (next) }
             p.small { "Code " code { (failure.code.slug()) } ", incident " code { (failure.incident) } }
         },
     )
@@ -70,7 +89,7 @@ fn headline(failure: &Failure) -> &'static str {
     }
 }
 
-fn as_problem(failure: &Failure, status: StatusCode) -> Response {
+fn as_problem(failure: &Failure, status: StatusCode, next_step: &'static str) -> Response {
     let problem = Problem {
         r#type: "about:blank",
         title: headline(failure),
@@ -78,7 +97,7 @@ fn as_problem(failure: &Failure, status: StatusCode) -> Response {
         detail: &failure.detail,
         code: failure.code.slug(),
         fault: failure.code.fault().slug(),
-        next_step: failure.code.agent_next_step(),
+        next_step,
         incident: &failure.incident,
         retry_after_seconds: failure.retry_after.map(|wait| wait.as_secs().max(1)),
     };
@@ -86,7 +105,7 @@ fn as_problem(failure: &Failure, status: StatusCode) -> Response {
     (status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response()
 }
 
-fn log(failure: &Failure) {
+pub(super) fn log(failure: &Failure) {
     match failure.code.fault() {
         Fault::Caller | Fault::User => tracing::info!(?failure, "a request was refused"),
         Fault::Operator | Fault::Upstream => tracing::warn!(?failure, "a request failed"),

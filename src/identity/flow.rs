@@ -36,6 +36,9 @@ pub struct Flow {
     pub former_users: Vec<UserId>,
     /// What the asking program calls itself.
     pub client: ClientName,
+    /// Ties its link to the browser that asked for it, on our own page; `None`: any may open it.
+    #[serde(default)]
+    pub asked_by: Option<String>,
     /// When it was asked for.
     pub created_at: Timestamp,
     /// How far it has come.
@@ -288,6 +291,7 @@ mod tests {
                 user: user.clone(),
                 former_users: Vec::new(),
                 client: ClientName::default(),
+                asked_by: None,
                 created_at: SystemClock.now(),
                 phase,
             };

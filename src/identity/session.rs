@@ -4,6 +4,7 @@
 //! live: any instance can serve it and a restart loses none. A client without sessions passes a connection
 //! handle. Both are bearer secrets of this machine and kept only as SHA-256.
 
+mod page;
 mod share;
 
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use chrono::{Duration, SubsecRound as _};
 use serde::{Deserialize, Serialize};
 
+pub use page::{PageKey, PageRecord};
 pub use share::{MOST_OF_ONE_PERSON, SessionList};
 
 use super::principal::{ClientName, Principal, key};
@@ -68,6 +70,11 @@ impl Record for HandleRecord {
 pub struct MachineRecord {
     /// Minted once.
     pub principal: PrincipalId,
+}
+
+impl MachineRecord {
+    /// There is one.
+    const KEY: &'static str = "this";
 }
 
 impl Record for MachineRecord {
@@ -244,16 +251,20 @@ impl Sessions {
 
     /// The one principal of this machine.
     pub async fn machine(&self, client: ClientName) -> Result<Principal> {
-        const KEY: &str = "this";
-        let key = self.key(KEY);
+        let key = self.key(MachineRecord::KEY);
         loop {
-            if let Some(found) = self.store.get::<MachineRecord>(&key).await? {
-                return Ok(Principal { id: found.value.principal, client });
+            if let Some(id) = self.known_machine().await? {
+                return Ok(Principal { id, client });
             }
             let record = MachineRecord { principal: PrincipalId::mint(&*self.entropy) };
             // Whoever loses the race reads what the winner wrote.
             self.store.insert(&key, &record, Timestamp::MAX_UTC).await?;
         }
+    }
+
+    async fn known_machine(&self) -> Result<Option<PrincipalId>> {
+        let found = self.store.get::<MachineRecord>(&self.key(MachineRecord::KEY)).await?;
+        Ok(found.map(|found| found.value.principal))
     }
 
     async fn touched<R: Bearer>(&self, key: &str, mut found: Versioned<R>) -> Result<PrincipalId> {

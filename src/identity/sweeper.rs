@@ -12,7 +12,7 @@ use super::{
     flow::{Ending, Flow, Phase, StateRecord},
     linking::AccountLinking,
     principal::PrincipalRecord,
-    session::{ClaimRecord, HandleRecord, MOST_SESSIONS, SessionList, SessionRecord},
+    session::{ClaimRecord, HandleRecord, MOST_SESSIONS, PageRecord, SessionList, SessionRecord},
 };
 use crate::{
     domain::{Failure, FailureCode, failure::Result},
@@ -85,12 +85,14 @@ impl Sweeper {
         store.purge::<SessionRecord>(REMOVED_AT_ONCE).await?;
         store.purge::<SessionList>(REMOVED_AT_ONCE).await?;
         store.purge::<HandleRecord>(REMOVED_AT_ONCE).await?;
+        store.purge::<PageRecord>(REMOVED_AT_ONCE).await?;
         store.purge::<ClaimRecord>(REMOVED_AT_ONCE).await?;
         store.purge::<PrincipalRecord>(REMOVED_AT_ONCE).await?;
         store.purge::<BrowserRecord>(REMOVED_AT_ONCE).await?;
         store.purge::<HarmfulDeletions>(REMOVED_AT_ONCE).await?;
         store.evict::<SessionRecord>(MOST_SESSIONS, REMOVED_AT_ONCE).await?;
         store.evict::<HandleRecord>(MOST_SESSIONS, REMOVED_AT_ONCE).await?;
+        store.evict::<PageRecord>(MOST_SESSIONS, REMOVED_AT_ONCE).await?;
         self.delete_accounts(store).await
     }
 

@@ -27,11 +27,11 @@ use super::{
     RunningCalls,
     caller::Caller,
     entrance::{Admitted, Entrance},
-    turnstile::{Turnstile, turned_away},
+    turnstile::{turned_away, until_sent},
 };
 use crate::{
     domain::{AuthMode, Failure, SessionId, text},
-    identity::{ClientName, Principal, Sessions},
+    identity::{ClientName, Principal, Sessions, Turnstile},
 };
 
 const SESSION_HEADER: &str = "mcp-session-id";
@@ -225,7 +225,7 @@ impl Door {
         parts.extensions.insert(caller);
         let response = forward(parts, message, next).await;
         match passage {
-            Some(passage) => passage.until_sent(response),
+            Some(passage) => until_sent(passage, response),
             None => response,
         }
     }

@@ -41,11 +41,10 @@ pub use entrance::Entrance;
 pub use running::RunningCalls;
 pub use server::McpServer;
 pub use stdio::Stdio;
-use turnstile::Turnstile;
 
 use crate::{
     domain::{AuthMode, failure::Result},
-    identity::{AccountLinking, Keyring, Sessions},
+    identity::{AccountLinking, Keyring, Sessions, Turnstile},
     summarize::Asking,
 };
 
@@ -76,10 +75,14 @@ pub struct McpParts {
     pub linking: AccountLinking,
     /// From a request to its principal.
     pub sessions: Sessions,
+    /// Who is attended to at a time, at whatever door.
+    pub turnstile: Turnstile,
     /// What the tools are for.
     pub asking: Asking,
     /// Seals what clients echo.
     pub keyring: Keyring,
+    /// The calls that are running.
+    pub running: RunningCalls,
     /// Ends calls that are still running when the server stops.
     pub stop: CancellationToken,
 }
@@ -92,16 +95,15 @@ pub struct McpParts {
 pub fn router<S: ServerHandler + Clone>(
     parts: McpParts,
     around: impl FnOnce(McpServer) -> S,
-) -> Result<(Router, RunningCalls)> {
-    let running = RunningCalls::default();
+) -> Result<Router> {
     let door = legacy::Door {
         sessions: parts.sessions.clone(),
-        running: running.clone(),
+        running: parts.running.clone(),
         entrance: parts.settings.entrance.clone(),
-        turnstile: Turnstile::new(),
+        turnstile: parts.turnstile.clone(),
     };
     let stop = parts.stop.clone();
-    let server = around(McpServer::new(parts, running.clone())?);
+    let server = around(McpServer::new(parts)?);
     let config = StreamableHttpServerConfig::default()
         .with_legacy_session_mode(false)
         .with_json_response(true)
@@ -116,8 +118,7 @@ pub fn router<S: ServerHandler + Clone>(
         Arc::new(NeverSessionManager::default()),
         config,
     );
-    let router = Router::new()
+    Ok(Router::new()
         .route("/mcp", any_service(service))
-        .layer(middleware::from_fn_with_state(door, legacy::admit));
-    Ok((router, running))
+        .layer(middleware::from_fn_with_state(door, legacy::admit)))
 }

@@ -47,6 +47,11 @@ impl RunningCalls {
         self.tracker.wait().await;
     }
 
+    /// Counts what runs at another door too: a stop waits for it as well.
+    pub fn tracker(&self) -> &TaskTracker {
+        &self.tracker
+    }
+
     /// How many calls are running.
     pub fn count(&self) -> usize {
         self.tracker.len()

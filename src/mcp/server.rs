@@ -16,7 +16,7 @@ use rmcp::{
 use tracing::Instrument as _;
 
 use super::{
-    McpParts, RunningCalls, answer,
+    McpParts, answer,
     answer::Answer,
     authorization::RequestStates,
     caller::{Caller, client_name},
@@ -61,15 +61,14 @@ pub struct McpServer {
 pub(super) struct Inner {
     pub(super) parts: McpParts,
     pub(super) states: RequestStates,
-    running: RunningCalls,
     tools: Vec<Tool>,
 }
 
 impl McpServer {
-    pub(super) fn new(parts: McpParts, running: RunningCalls) -> Result<Self> {
+    pub(super) fn new(parts: McpParts) -> Result<Self> {
         let states = RequestStates::new(&parts.keyring)?;
         let tools = tools::all();
-        Ok(Self { inner: Arc::new(Inner { parts, states, running, tools }) })
+        Ok(Self { inner: Arc::new(Inner { parts, states, tools }) })
     }
 
     /// Runs a call until it is done, or its client cancels it or leaves, or may no longer call.
@@ -96,7 +95,7 @@ impl McpServer {
         let cancelled = context.ct.clone();
         let outcome = match Caller::of(&context) {
             Ok(caller) => {
-                let running = self.inner.running.start(caller.session(), &context.id);
+                let running = self.inner.parts.running.start(caller.session(), &context.id);
                 let grant = caller.grant().cloned();
                 let client = client_name(&caller, &context);
                 let server = self.inner.clone();

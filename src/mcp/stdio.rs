@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use super::{LONGEST_REQUEST, McpParts, McpServer, RunningCalls, caller::Caller, turnstile};
 use crate::{
     domain::{AuthMode, failure::Result},
-    identity::ClientName,
+    identity::{ClientName, turnstile::OF_ONE},
 };
 
 /// Messages that the agent has not read yet; with so many of them nothing further is read from it.
@@ -59,8 +59,8 @@ impl Stdio {
             AuthMode::Session | AuthMode::OAuth => sessions.stranger(ClientName::default()),
         };
         let caller = Caller::Known { principal, session: None, grant: None };
-        let running = RunningCalls::default();
-        let server = McpServer::new(parts, running.clone())?;
+        let running = parts.running.clone();
+        let server = McpServer::new(parts)?;
         Ok(Self { server, running, caller })
     }
 
@@ -164,7 +164,7 @@ where
             };
             drop(place);
             // An answer that is sent in the meantime begins this anew.
-            if self.answering.len() < turnstile::OF_ONE {
+            if self.answering.len() < OF_ONE {
                 self.full_since = None;
             } else {
                 let since = *self.full_since.get_or_insert_with(Instant::now);
@@ -224,7 +224,7 @@ where
             tracing::warn!("a request was left out: its id is that of one still being answered");
             return None;
         }
-        if self.answering.len() >= turnstile::OF_ONE {
+        if self.answering.len() >= OF_ONE {
             let busy = ErrorData::new(ErrorCode(turnstile::BUSY.0), turnstile::TOO_MANY, None);
             tokio::spawn(self.send(JsonRpcMessage::error(busy, Some(request.id))));
             return None;
@@ -307,7 +307,7 @@ mod tests {
         for id in 1..=34 {
             agent.write_all(request(id).as_bytes()).await.unwrap();
         }
-        for _ in 0..turnstile::OF_ONE {
+        for _ in 0..OF_ONE {
             assert!(pipe.receive().await.is_some());
         }
         assert!(timeout(PATIENCE / 2, pipe.receive()).await.is_err(), "it waits for a place");

@@ -94,7 +94,7 @@ function findFaults() {
   if (!root.lang) faults.push("no language");
   if (!document.querySelector("h1")) faults.push("no heading");
   const leaves = [...document.body.querySelectorAll("h1,h2,h3,p,li,button,a,input:not([type=hidden]),dt,dd,small,label")]
-    .filter((element) => element.getClientRects().length > 0)
+    .filter((element) => element.getClientRects().length > 0 && element.checkVisibility())
     .map((element) => ({ element, box: element.getBoundingClientRect() }));
   if (leaves.length === 0) faults.push("nothing is visible");
   const called = ({ element }) => `<${element.localName}> ${element.textContent.trim().slice(0, 30)}`;

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Headless Chromium over several sites: the linking flow on one's own machine, then the attacks and every page of a server
-# for strangers. CHROMIUM names another binary. A server given by MCP_URL is walked through the linking flow alone.
+# Headless Chromium over several sites: the linking flow and the page that asks on one's own machine, then the attacks and
+# every page of a server for strangers. CHROMIUM names another binary. A server given by MCP_URL is walked through the linking flow alone.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 # shellcheck source=tests/clients/server.sh
@@ -11,6 +11,7 @@ given=${MCP_URL:-}
 serve --several-sites
 timeout --kill-after=10 300 node flow.mjs
 if [[ -n $given ]]; then exit; fi
+timeout --kill-after=10 240 node page.mjs
 stop_serving
 unset MCP_URL REPOSITORY PERSON
 serve --several-sites --oauth

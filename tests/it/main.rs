@@ -32,6 +32,7 @@ mod oauth;
 mod metrics;
 mod packaging;
 mod packing;
+mod page;
 mod private_network;
 mod processes;
 mod program;

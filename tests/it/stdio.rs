@@ -294,6 +294,30 @@ async fn beside_the_pipe_there_are_pages_and_no_agents_door() {
 }
 
 /// A host that writes and does not read must be made to wait, not be answered into memory.
+/// The pipe's person needs no key, so whoever reaches the port of its pages must not ask as them.
+#[tokio::test]
+async fn beside_the_pipe_nobody_asks_on_a_page() {
+    let server = world().await;
+    let mut pipe = server.pipe(&[]).speaking(Stream::Legacy).await;
+    connect(&mut pipe).await;
+    let link = pipe.call("connect_github", json!({ "reconnect": true })).await.link();
+    let link = reqwest::Url::parse(&link).unwrap();
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let home = http.get(link.join("/").unwrap()).send().await.unwrap().text().await.unwrap();
+    assert!(home.contains("a link to them works"), "{home}");
+    assert!(!home.contains("<form") && !home.contains("<script"), "{home}");
+    for path in ["/digest", "/page", "/standing", "/page.js", "/mcp"] {
+        let form = [("repository", "octo/hive"), ("action", "disconnect")];
+        let origin = link.origin().ascii_serialization();
+        let post = http.post(link.join(path).unwrap()).header("origin", origin).form(&form);
+        for request in [post, http.get(link.join(path).unwrap())] {
+            let answer = request.send().await.unwrap();
+            assert_eq!(answer.status(), 404, "{path}");
+        }
+    }
+    assert_eq!(pipe.call("auth_status", json!({})).await.status(), "connected");
+}
+
 #[tokio::test]
 async fn a_host_that_does_not_read_is_not_read_either() {
     let server = world().await;

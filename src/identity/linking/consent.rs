@@ -49,6 +49,7 @@ impl AccountLinking {
     /// `authorization_expired`, or how the flow ended.
     pub async fn open(&self, id: &FlowId, browser: Option<&BrowserCookie>) -> Result<ConnectPage> {
         let flow = self.open_flow(id).await?;
+        self.admit_browser(&flow.value, browser)?;
         if let Phase::Verifying { .. } = flow.value.phase {
             return Err(in_progress());
         }
@@ -97,6 +98,7 @@ impl AccountLinking {
         call: &Call,
     ) -> Result<AuthorizationStep> {
         let flow = self.open_flow(id).await?;
+        self.admit_browser(&flow.value, Some(browser))?;
         let presses = match &flow.value.phase {
             Phase::Created => 1,
             Phase::Consenting { binding, presses } => {
@@ -153,6 +155,7 @@ impl AccountLinking {
         github_id: u64,
     ) -> Result<GitHubAccount> {
         let flow = self.open_flow(id).await?;
+        self.admit_browser(&flow.value, Some(browser))?;
         if flow.value.phase != Phase::Created || flow.value.purpose != FlowPurpose::Link {
             return Err(in_progress());
         }

@@ -10,6 +10,7 @@
 //! never verifies.
 
 mod access;
+mod begin;
 mod callback;
 mod consent;
 mod finish;
@@ -32,7 +33,7 @@ use trips::{OpenTrips, TripLimits};
 use super::{
     connection::{ConnectionRecord, HarmfulDeletions},
     endings::AccessEndings,
-    flow::{Ending, Flow, FlowPurpose, LIFETIME, Phase},
+    flow::{Ending, Flow, FlowPurpose, Phase},
     keyring::Keyring,
     person::{People, Register},
     principal::{ClientName, Principal, PrincipalRecord},
@@ -200,33 +201,6 @@ impl AccountLinking {
         }
     }
 
-    /// Gives the person a link to open, unless a connection is there and `reconnect` is not asked.
-    pub async fn begin(
-        &self,
-        principal: &Principal,
-        reconnect: bool,
-        call: &Call,
-    ) -> Result<Status> {
-        if !reconnect || self.scalekit().is_none() {
-            let status = self.status(principal, call).await?;
-            if matches!(status, Status::Connected(_)) {
-                return Ok(status);
-            }
-        }
-        if let Some(link) = self.reusable_link(principal).await? {
-            return Ok(Status::Pending(link));
-        }
-        let flow = self.new_flow(
-            Some(principal.id.clone()),
-            self.purpose_for(principal).await?,
-            principal.client.clone(),
-        );
-        let expires_at = flow.created_at + LIFETIME;
-        self.inner.store.insert(&self.key(flow.id.as_str()), &flow, expires_at).await?;
-        self.list_flow(&principal.id, &flow.id, None).await?;
-        Ok(Status::Pending(self.link(&flow.id, expires_at)))
-    }
-
     /// Tells whose account was disconnected here.
     pub fn endings(&self) -> &AccessEndings {
         &self.inner.endings
@@ -370,6 +344,7 @@ impl AccountLinking {
             user: UserId::mint(&*self.inner.entropy),
             former_users: Vec::new(),
             client,
+            asked_by: None,
             created_at: self.inner.clock.now(),
             phase: Phase::Created,
         }
@@ -391,21 +366,6 @@ impl AccountLinking {
                 "The person behind this access token is no longer known here.",
             )),
         }
-    }
-
-    /// The link of a flow that was handed out and not opened yet, if it lives long enough.
-    async fn reusable_link(&self, principal: &Principal) -> Result<Option<PendingLink>> {
-        let Some(record) = self.principal_record(&principal.id).await? else { return Ok(None) };
-        let now = self.inner.clock.now();
-        for id in record.flows.iter().rev() {
-            if let Some(flow) = self.flow(id).await?
-                && flow.value.phase == Phase::Created
-                && flow.expires_at - now >= WORTH_REUSING
-            {
-                return Ok(Some(self.link(id, flow.expires_at)));
-            }
-        }
-        Ok(None)
     }
 
     /// What the principal's data may be read with, noting the use.

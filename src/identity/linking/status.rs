@@ -139,7 +139,7 @@ impl AccountLinking {
         }
     }
 
-    fn shown(&self, connection: &ConnectionRecord) -> Connection {
+    pub(super) fn shown(&self, connection: &ConnectionRecord) -> Connection {
         let by_tools = self.scalekit().is_some_and(Scalekit::proxy_is_off);
         Connection {
             account: connection.account.clone(),

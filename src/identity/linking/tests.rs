@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::*;
+use super::{super::flow::LIFETIME, *};
 use crate::{
     domain::{SystemClock, SystemEntropy},
     identity::{Sweeper, connection::DeletionRecord, samples},

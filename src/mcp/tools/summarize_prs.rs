@@ -88,7 +88,8 @@ pub(super) async fn run(call: Call, request: CallToolRequestParams) -> Result<An
     let upstream = call.upstream.clone();
     let Some(principal) = principal else { return Err(connect_first(&call, None).await?) };
     let telling = forwarder.run();
-    match asking.answer(&principal, &wanted, reporter, telling, &upstream).await? {
+    // By far the largest of what a call may wait for.
+    match Box::pin(asking.answer(&principal, &wanted, reporter, telling, &upstream)).await? {
         Answered::Digest(digest) => Ok(Answer::done(render::render(&digest), &digest)?),
         Answered::Unlinked => Err(connect_first(&call, Some(principal)).await?),
     }

@@ -169,10 +169,19 @@ impl Browser {
 
     /// Presses the button that reads so.
     pub async fn press(&self, page: &Page, text: &str) -> Page {
+        self.press_with(page, text, &[]).await
+    }
+
+    /// The same, with these fields filled in.
+    pub async fn press_with(&self, page: &Page, text: &str, filled: &[(&str, &str)]) -> Page {
         let (form, button) = page
             .form_with(text)
             .unwrap_or_else(|| panic!("no button {text:?} on this page: {page:?}"));
         let mut fields = form.fields.clone();
+        for (name, value) in filled {
+            fields.retain(|(known, _)| known != name);
+            fields.push(((*name).to_owned(), (*value).to_owned()));
+        }
         if let Some(name) = &button.name {
             fields.push((name.clone(), button.value.clone()));
         }

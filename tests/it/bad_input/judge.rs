@@ -151,6 +151,8 @@ impl Judge {
                 let probe = ["/healthz", "/readyz", "/metrics"].contains(&path.as_ref());
                 claim(probe || path == "/mcp" && answer.status == 405, "plain text");
             }
+            "text/event-stream" => claim(path == "/digest" && !is_error, "events"),
+            "text/javascript" => claim(path == "/page.js" && !is_error, "a script"),
             _ => claim(false, "an unexpected type"),
         }
         // To whom it speaks.

@@ -7,6 +7,7 @@
 mod chance;
 mod complete;
 mod judge;
+mod kinds;
 mod random;
 mod rpc;
 mod scene;
@@ -190,6 +191,7 @@ fn is_right(right: Right, good: Right, answer: &Answer) -> bool {
             let kinds = ["text/html", "application/problem+json"];
             status == wanted && kinds.contains(&answer.kind())
         }
+        Right::Script(wanted) => status == wanted && answer.kind() == "text/javascript",
         Right::Text(wanted) => status == wanted && answer.kind() == "text/plain",
         Right::Json(wanted) => status == wanted && !answer.json().is_null(),
         Right::Moved => (300..400).contains(&status) && answer.header("location").is_some(),

@@ -43,6 +43,7 @@ pub struct Own {
     /// `/authorize?` what, and what goes into its form.
     request: String,
     request_csrf: String,
+    page_csrf: String,
     person_csrf: String,
     person_account: String,
     connected_csrf: String,
@@ -167,6 +168,13 @@ fn field(page: &Page, name: &str) -> String {
     found.unwrap_or_else(|| panic!("no field {name}: {page:?}")).1.clone()
 }
 
+/// The token of the form that also has this field.
+fn beside(page: &Page, name: &str) -> String {
+    let form = page.forms.iter().find(|form| form.fields.iter().any(|(n, _)| n == name));
+    let form = form.unwrap_or_else(|| panic!("no form {name}: {page:?}"));
+    form.fields.iter().find(|(n, _)| n == "csrf").expect("a token").1.clone()
+}
+
 /// A code that the browser has just brought to this person's client.
 async fn brought(resident: &Resident) -> String {
     let page = resident.browser.get(resident.client().authorize_url()).await;
@@ -193,6 +201,7 @@ impl Own {
             callback: None,
             request: String::new(),
             request_csrf: String::new(),
+            page_csrf: String::new(),
             person_csrf: String::new(),
             person_account: String::new(),
             connected_csrf: String::new(),
@@ -200,6 +209,7 @@ impl Own {
             refresh: "x".repeat(43),
             resident,
         };
+        own.open_page(house).await;
         let page = own.resident.browser.get(house.url("/connected")).await;
         own.connected_csrf = field(&page, "csrf");
         own.renew("POST /connect/{flow}").await;
@@ -209,12 +219,37 @@ impl Own {
             own.request = field(&page, "request");
             own.request_csrf = field(&page, "csrf");
             let page = own.resident.browser.get(house.url("/")).await;
-            own.person_csrf = field(&page, "csrf");
+            own.person_csrf = beside(&page, "account");
             own.person_account = field(&page, "account");
             // Not of the grant whose access token is used.
             own.renew("POST /token refresh").await;
         }
         own
+    }
+
+    /// The page of this browser may ask.
+    async fn open_page(&mut self, house: &House) {
+        let browser = &self.resident.browser;
+        let mut page = browser.get(house.url("/")).await;
+        match house.mode {
+            Mode::OAuth => {}
+            Mode::Session => {
+                let link = browser.press(&page, "Connect GitHub").await;
+                let (_, button) = link.form_with("Use @").expect("connected before");
+                browser.press(&link, &button.text).await;
+                page = browser.get(house.url("/")).await;
+            }
+            Mode::SingleUser => {
+                let key = self.key.clone().unwrap();
+                page = browser.press_with(&page, "Open this page", &[("key", &key)]).await;
+                // A new cookie, from which nothing was connected yet.
+                self.cookie = cookie_of(browser);
+                let asked = json!({ "reconnect": true });
+                let link = self.resident.agent.call("connect_github", asked).await.link();
+                browser.approve(link, "octocat").await;
+            }
+        }
+        self.page_csrf = beside(&page, "repository");
     }
 
     async fn renew(&mut self, name: &str) {
@@ -272,6 +307,7 @@ impl Own {
             }
             // Not an account of this browser: nothing happens.
             "POST /connected" => form(request, &[("csrf", &self.connected_csrf), ("account", "1")]),
+            "POST /digest" | "POST /page" | "POST /standing" => form(request, &self.on_page(&path)),
             "GET /" => page(request.query(&[("done", "revoke")])),
             // Not a grant of this person: nothing happens.
             "POST /person" => {
@@ -337,6 +373,24 @@ impl Own {
             }
             _ => request,
         }
+    }
+
+    /// What the forms of the page that asks say.
+    fn on_page(&self, path: &str) -> Vec<(&str, &str)> {
+        let mut fields = vec![("csrf", self.page_csrf.as_str())];
+        fields.extend_from_slice(match path {
+            "/digest" => &[
+                ("repository", "lighthouse-labs/beacon"),
+                ("limit", "1"),
+                ("order", "newest"),
+                ("exclude_drafts", "true"),
+                ("exclude_bots", "true"),
+            ],
+            // It is connected already: nothing happens.
+            "/page" => &[("action", "connect"), ("key", "none")],
+            _ => &[],
+        });
+        fields
     }
 
     fn entering(&self, request: Request) -> Request {

@@ -1,88 +1,9 @@
 //! Every route with every parameter, and the right answer to each kind of badness.
 
-use super::table::Right::{Bare, Ends, Error, Json, Moved, Page, Rpc, Served, Text, Told, TooLong};
-
-/// What is wrong with a parameter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Badness {
-    Missing,
-    Doubled,
-    /// 5,000 bytes.
-    Oversize,
-    /// JSON where text belongs, a number where text belongs in JSON.
-    WrongType,
-    NotUtf8,
-    /// NUL, or in JSON and headers an unescaped control character.
-    Control,
-}
-
-/// In the order of the table's columns.
-pub const BADNESS: [Badness; 6] = {
-    use Badness::{Control, Doubled, Missing, NotUtf8, Oversize, WrongType};
-    [Missing, Doubled, Oversize, WrongType, NotUtf8, Control]
+use super::kinds::Right::{
+    Bare, Ends, Error, Json, Moved, Page, Rpc, Script, Served, Text, Told, TooLong,
 };
-
-/// The right answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Right {
-    /// As without the badness: the parameter is optional, or not read.
-    Served,
-    /// A page of this status, for programs a problem.
-    Page(u16),
-    /// As `Page`, and what was under way ends: it came from where it must not come from.
-    Ends(u16),
-    /// JSON of this status.
-    Json(u16),
-    /// Plain text of this status.
-    Text(u16),
-    /// A redirect, which the judge follows.
-    Moved,
-    /// OAuth's error to the client, status 400 (RFC 6749 section 5.2).
-    Error(&'static str),
-    /// The same for a body that is not read to its end, status 413.
-    TooLong(&'static str),
-    /// OAuth's error by redirect to the client's address (RFC 6749 section 4.1.2.1).
-    Told(&'static str),
-    /// JSON-RPC's error with this HTTP status.
-    Rpc(u16, i64),
-    /// This status and nothing else: the HTTP server's own.
-    Bare(u16),
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
-    Query,
-    Form,
-    /// The last segment.
-    Path,
-    Cookie,
-    Header,
-    /// A member of the JSON body.
-    Member,
-}
-
-pub struct Parameter {
-    pub place: Place,
-    pub name: &'static str,
-    pub right: [Right; 6],
-}
-
-/// Where a route is served.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum In {
-    Every,
-    OAuth,
-    Loopback,
-}
-
-pub struct Operation {
-    /// Method, path as the router has it, and which of several ways to ask.
-    pub name: &'static str,
-    pub modes: In,
-    /// The answer if all is well.
-    pub good: Right,
-    pub parameters: &'static [Parameter],
-}
+pub use super::kinds::{BADNESS, Badness, In, Operation, Parameter, Place, Right};
 
 /// Every route with the methods that it knows. HEAD comes with GET, but for where it must not.
 pub const ROUTES: &[(&str, In, &[&str])] = &[
@@ -90,6 +11,10 @@ pub const ROUTES: &[(&str, In, &[&str])] = &[
     ("/connect/{flow}", In::Every, &["GET", "HEAD", "POST"]),
     ("/connected", In::Every, &["GET", "HEAD", "POST"]),
     ("/user/verify", In::Every, &["GET"]),
+    ("/digest", In::Every, &["POST"]),
+    ("/page", In::Loopback, &["POST"]),
+    ("/page.js", In::Every, &["GET", "HEAD"]),
+    ("/standing", In::Loopback, &["POST"]),
     ("/favicon.ico", In::Every, &["GET", "HEAD"]),
     ("/healthz", In::Every, &["GET", "HEAD"]),
     ("/readyz", In::Every, &["GET", "HEAD"]),
@@ -123,6 +48,10 @@ const FORM_COOKIE: [Right; 6] = [Page(403), Page(400), Page(403), Page(403), Pag
 const FIELD: [Right; 6] = [Page(403), Page(400), Page(413), Page(403), Page(400), Page(400)];
 /// The same of the consent form, which repeats the request.
 const LONG_FIELD: [Right; 6] = [Page(403), Page(400), Page(403), Page(403), Page(400), Page(400)];
+/// A field that may be left empty, and has one of a few values.
+const CHOICE: [Right; 6] = [Served, Page(400), Page(413), Page(400), Page(400), Page(400)];
+/// A field that is there or not, whatever it says.
+const TICK: [Right; 6] = [Served, Page(400), Page(413), Served, Page(400), Page(400)];
 /// From which page a form came; one of these two headers is enough.
 const FETCH_SITE: [Right; 6] = [Served, Page(403), Page(403), Page(403), Page(403), Bare(400)];
 const ORIGIN: [Right; 6] = [Served, Served, Served, Served, Served, Bare(400)];
@@ -200,7 +129,58 @@ pub const OPERATIONS: &[Operation] = &[
         name: "GET /",
         modes: In::Loopback,
         good: Page(200),
-        parameters: &[row(Query, "done", IGNORED)],
+        parameters: &[row(Query, "done", IGNORED), row(Cookie, "", COOKIE)],
+    },
+    Operation {
+        name: "POST /digest",
+        modes: In::Every,
+        good: Page(200),
+        parameters: &[
+            row(Form, "csrf", FIELD),
+            row(
+                Form,
+                "repository",
+                [Page(400), Page(400), Page(413), Page(400), Page(400), Page(400)],
+            ),
+            row(Form, "limit", CHOICE),
+            row(Form, "order", CHOICE),
+            row(Form, "exclude_drafts", TICK),
+            row(Form, "exclude_bots", TICK),
+            row(Header, "sec-fetch-site", FETCH_SITE),
+            row(Header, "origin", ORIGIN),
+            row(Cookie, "", FORM_COOKIE),
+        ],
+    },
+    Operation {
+        name: "POST /page",
+        modes: In::Loopback,
+        good: Moved,
+        parameters: &[
+            row(Form, "csrf", FIELD),
+            row(Form, "action", FIELD),
+            // Read only with the button beside it.
+            row(Form, "key", [Served, Served, Page(413), Served, Served, Served]),
+            row(Header, "sec-fetch-site", FETCH_SITE),
+            row(Header, "origin", ORIGIN),
+            row(Cookie, "", FORM_COOKIE),
+        ],
+    },
+    Operation {
+        name: "POST /standing",
+        modes: In::Loopback,
+        good: Json(200),
+        parameters: &[
+            row(Form, "csrf", FIELD),
+            row(Header, "sec-fetch-site", FETCH_SITE),
+            row(Header, "origin", ORIGIN),
+            row(Cookie, "", FORM_COOKIE),
+        ],
+    },
+    Operation {
+        name: "GET /page.js",
+        modes: In::Every,
+        good: Script(200),
+        parameters: &[row(Query, "unknown", IGNORED)],
     },
     Operation {
         name: "GET /",

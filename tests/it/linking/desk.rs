@@ -184,6 +184,7 @@ pub fn flow_in(phase: Phase, principal: Option<PrincipalId>, created_at: Timesta
         user: UserId::mint(&SystemEntropy),
         former_users: Vec::new(),
         client: ClientName::default(),
+        asked_by: None,
         created_at,
         phase,
     }
