@@ -92,7 +92,7 @@ async fn unlock(pages: &Pages, form: Form) -> Result<Response> {
     if !is_key(&form.field("key")?.unwrap_or_default(), key) {
         let sentence = "That is not the local key of this server.";
         let page = whole(pages, form.browser.cookie.as_ref(), Some(sentence)).await?;
-        return Ok((StatusCode::UNAUTHORIZED, page).into_response());
+        return Ok((StatusCode::FORBIDDEN, page).into_response());
     }
     // A new cookie: what was known before the key was shown opens nothing.
     let cookie = BrowserCookie::mint(&*pages.entropy);

@@ -47,8 +47,12 @@ fn respond(
     for_people: &'static str,
 ) -> Response {
     log(failure);
-    let status = StatusCode::from_u16(failure.code.http_status())
-        .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let status = match failure.code.http_status() {
+        // Browsers are known by a cookie: 401 would owe them a challenge that they cannot answer
+        // (RFC 9110 section 15.5.2).
+        401 => StatusCode::FORBIDDEN,
+        status => StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+    };
     let wants_page = request_headers
         .get(header::ACCEPT)
         .and_then(|accept| accept.to_str().ok())

@@ -128,7 +128,7 @@ async fn each_browser_has_its_own_connection_and_no_others() {
     assert!(!page.says("@octocat") && !page.body.contains(REPOSITORY), "{page:?}");
     let fields = [("repository", REPOSITORY)];
     let (status, body) = fetched(&server, "/digest", &other, &fields, "same-origin").await;
-    assert!(status == 401 && body.contains("not_connected"), "{status} {body}");
+    assert!(status == 403 && body.contains("not_connected"), "{status} {body}");
     // A second person at the same time: each is answered with their own.
     let mira = connected(&server, "mira-holm").await;
     assert!(home(&server, &mira).await.says("@mira-holm"));
@@ -231,10 +231,10 @@ async fn one_persons_server_asks_for_its_key_once() {
     let fields = [("repository", REPOSITORY), ("action", "connect")];
     for path in ["/digest", "/standing", "/page"] {
         let (status, body) = fetched(&server, path, &browser, &fields, "same-origin").await;
-        assert!(status == 401 && body.contains("local key"), "{path}: {status} {body}");
+        assert!(status == 403 && body.contains("local key"), "{path}: {status} {body}");
     }
     let wrong = browser.press_with(&page, "Open this page", &[("key", "not-the-key")]).await;
-    assert!(wrong.status == 401 && wrong.says("That is not the local key"), "{wrong:?}");
+    assert!(wrong.status == 403 && wrong.says("That is not the local key"), "{wrong:?}");
     let key = server.local_key();
     let page = browser.press_with(&wrong, "Open this page", &[("key", &key)]).await;
     assert!(page.form_with("Summarize").is_some() && !page.body.contains(&key), "{page:?}");
