@@ -49,6 +49,9 @@ pub(super) fn failed(failure: &Failure, further: Option<&str>) -> CallToolResult
         text.push('\n');
         text.push_str(further);
     }
+    // The word to look up in docs/troubleshooting.md.
+    text.push_str("\nCode: ");
+    text.push_str(failure.code.slug());
     let mut data = json!({
         "code": failure.code.slug(),
         "fault": failure.code.fault().slug(),
@@ -77,5 +80,23 @@ pub(super) fn log(failure: &Failure, tool: &str) {
         Fault::User => tracing::info!(?failure, tool, "a call was refused"),
         Fault::Operator | Fault::Upstream => tracing::warn!(?failure, tool, "a call failed"),
         Fault::Server => tracing::error!(?failure, tool, "a call failed"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_text_of_a_failure_ends_with_its_code() {
+        for code in FailureCode::ALL {
+            let failure = Failure::new(*code, "It did not work.");
+            for further in [None, Some("Link for the user: https://prs.example/connect/1")] {
+                let result = failed(&failure, further);
+                let text = result.content[0].as_text().unwrap().text.clone();
+                assert!(text.ends_with(&format!("\nCode: {}", code.slug())), "{text}");
+                assert_eq!(text.lines().count(), if further.is_some() { 4 } else { 3 }, "{text}");
+            }
+        }
     }
 }
