@@ -27,6 +27,9 @@
 //! 12. [`telemetry`] and [`app`]: the log; the wiring, `doctor`, and the door of the metrics. `mcp` and
 //!     `http` meet only in `app`.
 //!
+//! No room but an asset of two: `src/cards` has the script and style that draw an answer as cards, on
+//! the page at `/` and in the card that hosts show ([`mcp`]).
+//!
 //! # What is always true
 //!
 //! * Data goes to a principal only through an account that was verified in a flow of that principal

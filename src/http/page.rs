@@ -27,12 +27,12 @@ pub(super) static CONTENT_SECURITY_POLICY: LazyLock<String> = LazyLock::new(|| {
 
 /// What the page at `/` adds: how it looks with its cards.
 static FRONT_STYLE: LazyLock<String> = LazyLock::new(|| {
-    [STYLE, include_str!("page/cards.css"), include_str!("page/front.css")].concat()
+    [STYLE, include_str!("../cards/cards.css"), include_str!("page/front.css")].concat()
 });
 
 /// Its script, in the order in which the parts need each other.
 pub(super) static SCRIPT: LazyLock<String> =
-    LazyLock::new(|| [include_str!("page/cards.js"), include_str!("page/page.js")].concat());
+    LazyLock::new(|| [include_str!("../cards/cards.js"), include_str!("page/page.js")].concat());
 
 /// Where the script is found: a new one has a new address.
 static SCRIPT_ADDRESS: LazyLock<String> = LazyLock::new(|| {

@@ -30,8 +30,8 @@ const SHOWN: usize = 200;
 const FRESH_FOR: u64 = 60 * 60 * 1_000;
 
 static DOCUMENT: LazyLock<String> = LazyLock::new(|| {
-    let style = concat!(include_str!("../http/page/cards.css"), include_str!("view/view.css"));
-    let script = concat!(include_str!("../http/page/cards.js"), include_str!("view/view.js"));
+    let style = concat!(include_str!("../cards/cards.css"), include_str!("view/view.css"));
+    let script = concat!(include_str!("../cards/cards.js"), include_str!("view/view.js"));
     include_str!("view/view.html")
         .replace("/*STYLE*/", style)
         .replace("/*SCRIPT*/", &script.replace("VERSION", env!("CARGO_PKG_VERSION")))
