@@ -240,7 +240,9 @@ fn own_page(known: &SignedIn, grants: &[GrantView], csrf: &str, done: Option<&st
     };
     html! {
             (notice(done))
-            @if known.account.is_some() { h2 { "Your connection" } } @else { h1 { "Your connection" } }
+            // Who has an account has the question above this, with the page's heading.
+            @if known.account.is_none() { h1 { "Pull requests worth reading" } }
+            h2 { "Your connection" }
             h3 { "GitHub" }
             @match &known.account {
                 Some(account) => {
