@@ -33,6 +33,10 @@ clients:
 pictures folder="target/screenshots":
     SCREENSHOTS="{{ absolute_path(folder) }}" .ci/run browser
 
+# Fuzz what reads what others wrote: EXECUTIONS in all
+fuzz executions="1000000":
+    tests/fuzz/run.sh {{ executions }}
+
 # Write .env.example and the README's settings anew from their table
 docs:
     UPDATE_DOCS=1 cargo test --test architecture
