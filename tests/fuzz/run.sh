@@ -34,8 +34,10 @@ for target in "${targets[@]}"; do
   mkdir -p "$found"
   runs=$((executions * $(share "$target") / 1000))
   # The corpus of the repository is read; what is new goes to the first folder.
+  seeds=()
+  if [[ -d corpus/$target ]]; then seeds=("corpus/$target"); fi
   if RUST_LOG=off "$CARGO_TARGET_DIR/$host/release/$target" -runs="$runs" -max_len=8192 -timeout=20 -rss_limit_mb=1024 \
-    -artifact_prefix="$found/finding-" -verbosity=0 -print_final_stats=1 "$found" "corpus/$target" >"$found.log" 2>&1; then
+    -artifact_prefix="$found/finding-" -verbosity=0 -print_final_stats=1 "$found" "${seeds[@]}" >"$found.log" 2>&1; then
     echo "ok    $target · $(sed -n 's/^stat::number_of_executed_units: *//p' "$found.log") executions, at most $(sed -n 's/^stat::peak_rss_mb: *//p' "$found.log") MB"
   else
     failed+=("$target")
