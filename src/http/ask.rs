@@ -10,11 +10,13 @@ const ORDERS: [(&str, &str); 4] = [
     ("oldest", "Oldest"),
 ];
 
-/// Asks about a repository; `known` are those asked about before, the last one first.
-pub(super) fn form(csrf: &str, known: &[String]) -> Markup {
+/// Asks about a repository; `known` are those asked about before, the last one first. `account`: whose
+/// page this is, where others may sign in to the same browser.
+pub(super) fn form(csrf: &str, known: &[String], account: Option<u64>) -> Markup {
     html! {
         form #ask method="post" action="/digest" {
             input type="hidden" name="csrf" value=(csrf);
+            @if let Some(account) = account { input type="hidden" name="account" value=(account); }
             label for="repository" { "Repository" }
             input #repository name="repository" required maxlength="300" list="known"
                 placeholder="owner/repo" autocomplete="off" autocapitalize="none" spellcheck="false";

@@ -9,7 +9,7 @@ use super::{
     visitor::Visitor,
 };
 use crate::{
-    domain::{AuthMode, Failure, FailureCode, failure::Result},
+    domain::{Failure, FailureCode, failure::Result},
     identity::{BrowserCookie, ClientName, Principal, session::PageKey},
 };
 
@@ -48,7 +48,7 @@ impl Asker {
             }));
         }
         let is_locked = desk.local_key.is_some();
-        if pages.settings.mode == AuthMode::SingleUser && !is_locked {
+        if pages.is_machines_without_key() {
             let machine = if uses {
                 Some(desk.sessions.machine_page().await?)
             } else {

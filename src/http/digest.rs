@@ -25,6 +25,7 @@ use super::{
     asker::{Asker, Form},
     page,
     problem::{failure_response_saying, log},
+    visitor::Visitor,
 };
 use crate::{
     domain::{Failure, FailureCode, digest::RepositoryDigest, failure::Result},
@@ -66,6 +67,14 @@ async fn asked(
     let form = Form::read(&pages, headers, body)?;
     let wanted = pages.desk.asking.wanted(&question(&form)?)?;
     let principal = Asker::of(&pages, form.browser.cookie.as_ref()).await?.known(&pages)?;
+    if let Some(server) = &pages.authorization {
+        // The page says as whom it reads; another tab may have signed somebody else in since.
+        let visitor = Visitor::of(form.browser.cookie.as_ref(), &pages, server).await?;
+        let is_meant = visitor.map(|visitor| visitor.is_meant_by(&form.body)).transpose()?;
+        if is_meant != Some(true) {
+            return Err(somebody_else());
+        }
+    }
     let Some(passage) = pages.desk.turnstile.pass(&principal.id) else {
         let sentence = "Too many requests of this browser are being answered.";
         return Err(Failure::new(FailureCode::TooManyRequests, sentence).retry_after(COME_BACK));
@@ -130,7 +139,7 @@ impl Work {
         let call = Call::within(desk.deadline);
         let answered = tokio::select! {
             answered = desk.asking.answer(&self.principal, &self.wanted, progress, async {}, &call) => {
-                answered?
+                answered
             }
             () = desk.stop.cancelled() => {
                 let sentence = "The server was told to stop before the answer was there.";
@@ -140,10 +149,9 @@ impl Work {
         // Whoever signed out or was locked out while it was made wants nothing of it shown.
         let asker = Asker::look(&self.pages, self.form.browser.cookie.as_ref()).await?;
         if asker.known(&self.pages)?.id != self.principal.id {
-            let sentence = "Meanwhile somebody else has signed in to this browser.";
-            return Err(Failure::new(FailureCode::Unauthenticated, sentence));
+            return Err(somebody_else());
         }
-        match answered {
+        match answered? {
             Answered::Digest(digest) => Ok(*digest),
             Answered::Unlinked => {
                 Err(Failure::new(FailureCode::NotConnected, "No GitHub account is connected yet."))
@@ -195,12 +203,20 @@ impl Event {
     }
 }
 
+fn somebody_else() -> Box<Failure> {
+    let sentence = "Meanwhile somebody else has signed in to this browser.";
+    Failure::new(FailureCode::Unauthenticated, sentence)
+}
+
 /// What a person does next on this very page; no assistant is at hand.
 pub(super) fn next_step(code: FailureCode) -> &'static str {
     match code {
-        FailureCode::NotConnected => "Connect GitHub on this page, then ask again.",
+        FailureCode::NotConnected => {
+            "Connect GitHub on this page, then ask again. Reload it if it shows no button for that."
+        }
         FailureCode::ReauthorizationRequired => {
-            "Connect GitHub again on this page, then ask again."
+            "Connect GitHub again on this page, then ask again. Reload it if it shows no button for \
+             that."
         }
         FailureCode::Unauthenticated => "Reload this page.",
         FailureCode::InvalidArguments => "Correct it and ask again.",

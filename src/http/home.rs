@@ -81,7 +81,10 @@ async fn pressed(
     match action.as_str() {
         "unlock" => unlock(pages, form).await,
         "connect" => connect(pages, form).await,
-        "disconnect" if form.is_of_cookie => disconnect(pages, &form).await,
+        // Without a key the machine is known without a cookie, and no form is made for one.
+        "disconnect" if form.is_of_cookie || pages.is_machines_without_key() => {
+            disconnect(pages, &form).await
+        }
         _ => Err(not_from_our_page()),
     }
 }
@@ -157,13 +160,13 @@ async fn whole(
             let status = Status::NotConnected { last_ending: None };
             (
                 account(&csrf, pages.linking.links_accounts().then_some(&status)),
-                ask::form(&csrf, &[]),
+                ask::form(&csrf, &[], None),
             )
         }
         Asker::Known(principal) => {
             let status = pages.linking.look(principal).await?;
             let repositories = pages.linking.repositories(principal).await?;
-            (account(&csrf, status.as_ref()), ask::form(&csrf, &repositories))
+            (account(&csrf, status.as_ref()), ask::form(&csrf, &repositories, None))
         }
     };
     let body = html! {

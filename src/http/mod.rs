@@ -93,6 +93,13 @@ pub(crate) struct Pages {
     pub(crate) entropy: Arc<dyn Entropy>,
 }
 
+impl Pages {
+    /// Whoever reaches this server is the machine's one person.
+    pub(crate) fn is_machines_without_key(&self) -> bool {
+        self.settings.mode == AuthMode::SingleUser && self.desk.local_key.is_none()
+    }
+}
+
 /// The routes of the side door. With an authorization server (`oauth` mode), its routes and the
 /// person's page too.
 pub fn router(

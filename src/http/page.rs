@@ -4,7 +4,7 @@
 use std::sync::LazyLock;
 
 use axum::{
-    http::{HeaderValue, header},
+    http::{HeaderValue, Uri, header},
     response::{IntoResponse as _, Response},
 };
 use base64::{
@@ -72,11 +72,14 @@ pub(super) fn front(title: &str, body: &Markup) -> Response {
     response
 }
 
-/// GET of the script. Its address changes with it, so it may be kept.
-pub(super) async fn script() -> Response {
+/// GET of the script. Its address changes with it, so it may be kept; under the address of another one,
+/// which an instance of another version has given, it may not.
+pub(super) async fn script(uri: Uri) -> Response {
+    let is_this = uri.path_and_query().is_some_and(|asked| asked.as_str() == *SCRIPT_ADDRESS);
+    let keeping = if is_this { "public, max-age=31536000, immutable" } else { "no-store" };
     let headers = [
         (header::CONTENT_TYPE, "text/javascript; charset=utf-8"),
-        (header::CACHE_CONTROL, "public, max-age=31536000, immutable"),
+        (header::CACHE_CONTROL, keeping),
     ];
     (headers, SCRIPT.as_str()).into_response()
 }

@@ -132,8 +132,9 @@ impl Person {
         let grants = self.server.grants().list(principal).await?;
         let linking = &self.pages.linking;
         let asks = Principal { id: principal.clone(), client: ClientName::default() };
-        let question =
-            ask::form(&linking.csrf(asker::SUBJECT, cookie), &linking.repositories(&asks).await?);
+        let known_here = linking.repositories(&asks).await?;
+        let csrf = linking.csrf(asker::SUBJECT, cookie);
+        let question = ask::form(&csrf, &known_here, Some(known.person.github_id));
         let own = own_page(known, &grants, &linking.csrf(SUBJECT, cookie), said);
         let body = html! {
             @if known.account.is_some() {

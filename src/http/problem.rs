@@ -28,7 +28,8 @@ struct Problem<'a> {
 /// Answers a failure to whoever asked, and logs it: this is the boundary.
 pub fn failure_response(failure: &Failure, request_headers: &HeaderMap) -> Response {
     let code = failure.code;
-    respond(failure, request_headers, code.agent_next_step(), code.human_next_step())
+    let next = [code.agent_next_step(), code.human_next_step()];
+    respond(failure, request_headers, headline(failure), next)
 }
 
 /// The same with a next step for whoever is at the page at `/`, where no assistant is at hand.
@@ -37,14 +38,14 @@ pub(super) fn failure_response_saying(
     request_headers: &HeaderMap,
     next: &'static str,
 ) -> Response {
-    respond(failure, request_headers, next, next)
+    respond(failure, request_headers, "This did not work", [next, next])
 }
 
 fn respond(
     failure: &Failure,
     request_headers: &HeaderMap,
-    for_programs: &'static str,
-    for_people: &'static str,
+    headline: &'static str,
+    [for_programs, for_people]: [&'static str; 2],
 ) -> Response {
     log(failure);
     let status = match failure.code.http_status() {
@@ -58,9 +59,9 @@ fn respond(
         .and_then(|accept| accept.to_str().ok())
         .is_some_and(|accept| accept.contains("text/html"));
     let mut response = if wants_page {
-        (status, as_page(failure, for_people)).into_response()
+        (status, as_page(failure, headline, for_people)).into_response()
     } else {
-        as_problem(failure, status, for_programs)
+        as_problem(failure, headline, status, for_programs)
     };
     if let Some(wait) = failure.retry_after {
         let seconds = HeaderValue::from(wait.as_secs().max(1));
@@ -69,11 +70,11 @@ fn respond(
     response
 }
 
-fn as_page(failure: &Failure, next: &str) -> maud::Markup {
+fn as_page(failure: &Failure, headline: &str, next: &str) -> maud::Markup {
     page::layout(
-        "Not connected",
+        headline,
         &html! {
-            h1 { (headline(failure)) }
+            h1 { (headline) }
             p { (failure.detail) }
             p.next { (next) }
             p.small { "Code " code { (failure.code.slug()) } ", incident " code { (failure.incident) } }
@@ -93,10 +94,15 @@ fn headline(failure: &Failure) -> &'static str {
     }
 }
 
-fn as_problem(failure: &Failure, status: StatusCode, next_step: &'static str) -> Response {
+fn as_problem(
+    failure: &Failure,
+    headline: &'static str,
+    status: StatusCode,
+    next_step: &'static str,
+) -> Response {
     let problem = Problem {
         r#type: "about:blank",
-        title: headline(failure),
+        title: headline,
         status: status.as_u16(),
         detail: &failure.detail,
         code: failure.code.slug(),

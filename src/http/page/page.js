@@ -101,16 +101,23 @@
     }
   }
 
-  async function ask(form) {
+  /** Asks what the form says, or once more what `again` said: then what is shown stays meanwhile. */
+  async function ask(form, again = null) {
     asking?.abort();
     const mine = new AbortController();
     asking = mine;
-    const body = fieldsOf(form);
+    const body = again ?? fieldsOf(form);
     failure.replaceChildren();
+    if (!again) {
+      results.replaceChildren();
+      results.hidden = true;
+    }
     let shown = false;
     try {
       for (let round = 0; ; round += 1) {
         tell({ done: 0, total: 0, message: round ? "Completing the summaries" : "Asking" });
+        // The cookie may be another one by now, and what the form is believed by with it.
+        body.set("csrf", fieldsOf(form).get("csrf"));
         const { digest, failed } = await once(body, mine.signal);
         if (mine.signal.aborted) return;
         if (failed) {
@@ -118,7 +125,7 @@
           explain(failed, form);
           break;
         }
-        show(digest, form, !shown);
+        show(digest, form, body, !shown);
         shown = true;
         if (digest.complete || round === ROUNDS) break;
         status.replaceChildren(element("p", "Some summaries are still being written. The page asks again by itself."));
@@ -143,15 +150,16 @@
     if (["not_connected", "reauthorization_required", "unauthenticated"].includes(code)) refresh().then(() => at("connect")?.querySelector("button").focus());
   }
 
-  function show(digest, form, first) {
-    const open = new Set([...results.querySelectorAll(".pr-card:has(details[open])")].map(({ dataset }) => dataset.number));
+  function show(digest, form, body, first) {
+    const cardsNow = [...results.querySelectorAll(".pr-card")];
+    const open = new Set(cardsNow.filter((card) => card.querySelector("details[open]")).map(({ dataset }) => dataset.number));
     const copied = element("span");
     copied.setAttribute("role", "status");
     const copy = button("Copy as Markdown", async () => {
       copied.textContent = await navigator.clipboard.writeText(Cards.toMarkdown(digest)).then(() => "Copied.", () => "The browser did not let the page copy.");
     });
     const tools = element("div", copy);
-    if (!digest.complete) tools.append(button("Complete the summaries", () => ask(form)));
+    if (!digest.complete) tools.append(button("Complete the summaries", () => ask(form, body)));
     tools.append(copied);
     tools.className = "tools";
     const cards = Cards.renderDigest(digest);
@@ -203,7 +211,11 @@
       while (Date.now() - began < PATIENCE_MS) {
         await pause(LOOK_AGAIN_MS);
         const form = at("connect");
-        if (!form) return;
+        if (!form) {
+          // Connected meanwhile, or locked: the page says which.
+          status.replaceChildren();
+          return;
+        }
         const response = await post("/standing", fieldsOf(form), "application/json").catch(() => null);
         if (!response?.ok) {
           // The cookie has come by the other tab, and with it another form is needed.

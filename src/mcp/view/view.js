@@ -83,8 +83,11 @@ function say(words, isFault = false) {
 function show(result) {
   const data = result.structuredContent;
   const text = (result.content ?? []).filter(({ type }) => type === "text").map((part) => part.text).join("\n");
-  connection = data?.connection ?? /\bcon_[A-Za-z0-9_-]{20,}/.exec(text)?.[0] ?? connection;
-  link = data?.url ?? /^Link for the user: (\S+)$/m.exec(text)?.[1] ?? null;
+  // Only what the server says of itself: a digest's text is made of what strangers wrote.
+  const isOurs = result.isError === true || typeof data?.status === "string";
+  const said = (pattern) => (isOurs ? pattern.exec(text)?.[1] : undefined);
+  connection = data?.connection ?? said(/^Connection: (con_[A-Za-z0-9_-]+) \(pass it as/m) ?? connection;
+  link = (isOurs ? data?.url : undefined) ?? said(/^Link for the user: (\S+)$/m) ?? null;
   if (result.isError) return showFailure(result, text);
   if (Array.isArray(data?.pull_requests)) return showDigest(data);
   if (typeof data?.status === "string") return showStatus(data);
@@ -111,9 +114,14 @@ function showDigest(digest) {
 }
 
 function showStatus({ status, github_login: login, next_step: next }) {
-  const isConnected = status === "connected";
-  say(isConnected ? `Connected to GitHub${login ? ` as @${login}` : ""}.` : (next ?? "No GitHub account is connected."));
-  offer(!isConnected && status !== "blocked", asked !== null);
+  const words = {
+    connected: `Connected to GitHub${login ? ` as @${login}` : ""}.`,
+    pending: "The link is waiting for you in a browser.",
+    expired: "GitHub no longer lets this connection in.",
+    blocked: next,
+  };
+  say(words[status] ?? "No GitHub account is connected.", status === "blocked");
+  offer(!["connected", "blocked"].includes(status), asked !== null);
 }
 
 /** Shows the buttons that can do something now: both need a host that passes calls on. */
@@ -144,14 +152,16 @@ async function alone(work) {
 }
 
 async function summarize() {
+  let result = null;
   await alone(async () => {
     if (!asked) return;
     say(`Reading ${asked.repository}…`);
-    const result = await call("summarize_prs", asked);
-    // A card that completes by itself begins after this one is done.
-    queueMicrotask(() => show(result));
-    tellModel(result);
+    result = await call("summarize_prs", asked);
   });
+  if (result === null) return;
+  tellModel(result);
+  // Not before: a card that is not complete asks again from here.
+  show(result);
 }
 
 /** The conversation shall know what its person sees now. A convenience: hosts may refuse it. */

@@ -1,8 +1,8 @@
 //! Whether the file is still where it was opened.
 //!
 //! A file that was moved away, deleted or replaced can be written to as long as it is open, and what
-//! is written is lost with the process. Looking costs a microsecond, so it is done before and after
-//! each use, and nothing is acknowledged that nobody will find again. Put back, it is used again.
+//! is written is lost with the process. Looking costs a microsecond, so it is done before
+//! each use and after each write, and nothing is acknowledged that nobody will find again. Put back, it is used again.
 
 use std::{fs, io, path::PathBuf};
 

@@ -38,6 +38,8 @@ const MAX_MESSAGE_BYTES: usize = 300;
 /// In which header Azure's deployments expect their key.
 /// Source: <https://learn.microsoft.com/azure/ai-foundry/openai/reference>
 const AZURE_KEY: HeaderName = HeaderName::from_static("api-key");
+/// In the address of a deployment at Azure.
+const AZURE_VERSION: &str = "api-version";
 
 /// Address and key, without a look at the environment.
 #[derive(Clone)]
@@ -67,10 +69,10 @@ impl Config for Endpoint {
             return headers;
         }
         // Where Azure wants a version it does not take its key as a Bearer token.
-        let (name, value) = if self.query.is_empty() {
-            (AUTHORIZATION, format!("Bearer {key}"))
-        } else {
+        let (name, value) = if self.query.iter().any(|(name, _)| name == AZURE_VERSION) {
             (AZURE_KEY, key.to_owned())
+        } else {
+            (AUTHORIZATION, format!("Bearer {key}"))
         };
         if let Ok(mut value) = HeaderValue::try_from(value) {
             value.set_sensitive(true);

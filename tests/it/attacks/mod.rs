@@ -154,7 +154,7 @@ catalogue! {
         "`Sec-Fetch-Site` or `Origin`, and a token bound to the browser and the form's subject"
     a20 browser (tested in USUAL) (tested in USUAL) (tested in USUAL)
         "Framing, double clicks, scripts, caches"
-        "The same headers on every answer; no script; buttons that wait a second"
+        "The same headers on every answer; no script but our own at `/`; buttons that wait a second"
     a21 browser (tested in USUAL) (tested in USUAL) (tested in USUAL)
         "Consent that was given before is used silently"
         "The page is shown each time, whatever the request says"

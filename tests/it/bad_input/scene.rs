@@ -219,7 +219,7 @@ impl Own {
             own.request = field(&page, "request");
             own.request_csrf = field(&page, "csrf");
             let page = own.resident.browser.get(house.url("/")).await;
-            own.person_csrf = beside(&page, "account");
+            own.person_csrf = beside(&page, "grant");
             own.person_account = field(&page, "account");
             // Not of the grant whose access token is used.
             own.renew("POST /token refresh").await;
@@ -377,7 +377,10 @@ impl Own {
 
     /// What the forms of the page that asks say.
     fn on_page(&self, path: &str) -> Vec<(&str, &str)> {
+        // As whom it is read, where there is more than one person.
+        let account = Some(&self.person_account).filter(|account| !account.is_empty());
         let mut fields = vec![("csrf", self.page_csrf.as_str())];
+        fields.extend(account.map(|account| ("account", account.as_str())));
         fields.extend_from_slice(match path {
             "/digest" => &[
                 ("repository", "lighthouse-labs/beacon"),

@@ -37,6 +37,27 @@ async fn allow_as_one_never_allows_as_another() {
     assert_eq!(login(&client.agent(&tokens).await).await.as_deref(), Some("octocat"));
 }
 
+/// The page says as whom it reads, and reads as nobody else.
+#[tokio::test]
+async fn a_question_is_not_read_as_another() {
+    let server = start().await;
+    let browser = Browser::new();
+    let stale = sign_in(&server, &browser, "mira-holm").await;
+    let fresh = sign_in(&server, &browser, "octocat").await;
+    let asked = [("repository", "lighthouse-labs/beacon")];
+    let before = server.world.github.count(|call| call.path == "/graphql");
+    let shown = browser.press_with(&stale, "Summarize", &asked).await;
+    assert_eq!(shown.status, 403, "{shown:?}");
+    assert!(shown.says("somebody else has signed in"), "{shown:?}");
+    assert_eq!(server.world.github.count(|call| call.path == "/graphql"), before);
+    let answer = browser.press_with(&fresh, "Summarize", &asked).await;
+    assert!(answer.status == 200 && answer.says("5 of 12 open pull requests"), "{answer:?}");
+    // Another browser that copies the form is nobody here.
+    let other = Browser::new();
+    let shown = other.press_with(&fresh, "Summarize", &asked).await;
+    assert_eq!(shown.status, 403, "{shown:?}");
+}
+
 /// The buttons of the person's page end only what the page showed.
 #[tokio::test]
 async fn no_button_of_ones_page_reaches_another() {
