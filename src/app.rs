@@ -10,7 +10,10 @@ use std::{future::Future, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 use axum::{Router, middleware};
 use metrics_exporter_prometheus::PrometheusHandle;
 use rmcp::ServerHandler;
-use tokio::{net::TcpListener, time::timeout};
+use tokio::{
+    net::{TcpListener, TcpSocket},
+    time::timeout,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::rooms::Rooms;
@@ -25,6 +28,10 @@ use crate::{
     oauth,
     summarize::Ending,
 };
+
+/// Connections that may wait to be taken: with the usual 128, three hundred busy clients make others
+/// wait for seconds.
+const BACKLOG: u32 = 1024;
 
 /// How long running calls may take by themselves once the server was told to stop.
 const PATIENCE: Duration = Duration::from_secs(18);
@@ -60,7 +67,7 @@ impl App {
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Result<Self> {
-        let listener = listen(settings.listen).await?;
+        let listener = listen(settings.listen)?;
         Self::on(listener, settings, clock, entropy).await
     }
 
@@ -178,8 +185,16 @@ impl App {
     }
 }
 
-async fn listen(address: SocketAddr) -> Result<TcpListener> {
-    TcpListener::bind(address).await.map_err(|error| {
+fn listen(address: SocketAddr) -> Result<TcpListener> {
+    let listening = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        // A restart takes the port at once; on Windows that would take it from somebody else.
+        #[cfg(not(windows))]
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    listening().map_err(|error| {
         let sentence = format!("The address {address} cannot be listened on.");
         Failure::new(FailureCode::Internal, sentence).caused_by(error)
     })

@@ -45,7 +45,7 @@ impl StdioApp {
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Result<Self> {
-        let listener = listen(settings.listen).await?;
+        let listener = listen(settings.listen)?;
         let address = listener.local_addr().map_err(|error| {
             Failure::new(FailureCode::Internal, "The port has no address.").caused_by(error)
         })?;

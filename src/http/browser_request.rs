@@ -43,7 +43,14 @@ impl Browser {
 pub(super) fn admit_form(headers: &HeaderMap, public_base_url: &Url) -> Result<()> {
     let own = public_base_url.origin().ascii_serialization();
     let by_site = all_say(headers, "sec-fetch-site", "same-origin");
-    let admitted = by_site.or_else(|| all_say(headers, "origin", &own)).unwrap_or(false);
+    let by_origin = all_say(headers, "origin", &own);
+    // Our pages send no referrer, so browsers may name no origin either.
+    let is_unnamed = all_say(headers, "origin", "null") == Some(true);
+    let admitted = match (by_site, by_origin) {
+        (Some(true), named) => named.unwrap_or(true) || is_unnamed,
+        (None, Some(true)) => true,
+        _ => false,
+    };
     if admitted { Ok(()) } else { Err(not_from_our_page()) }
 }
 

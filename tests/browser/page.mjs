@@ -1,12 +1,15 @@
 //! The page at `/` of one's own machine in real Chromium: connect in a second tab, ask, read the cards; the denial, the
 //! link that ran out, another browser, an error, without scripts, by keyboard alone; pictures of each of its states.
 import assert from "node:assert/strict";
+import { writeFile } from "node:fs/promises";
 import { Report, required } from "../clients/shared/report.mjs";
 import { launch, looksRight, watch } from "./chromium.mjs";
 
 const ours = new URL(required("MCP_URL")).origin;
 const repository = required("REPOSITORY");
 const person = required("PERSON");
+/** Links live 15 minutes. */
+const PAST_A_LINK_SECONDS = 16 * 60;
 const report = new Report("chromium, the page");
 const chromium = await launch();
 
@@ -211,6 +214,27 @@ await report.scenario("without JavaScript", async () => {
     await one.page.getByRole("button", { name: "Summarize", exact: true }).click();
     await one.page.getByRole("heading", { name: repository }).waitFor();
     assert.match(await one.page.locator("pre").textContent(), /## #\d+ /);
+  });
+  await one.context.close();
+});
+
+// The last one: the server's clock goes forward for everybody.
+await report.scenario("a link that ran out", async () => {
+  const one = await visitor();
+  const tab = await connectTab(one);
+  await report.check("the page notices, and says so", async () => {
+    await writeFile(required("CLOCK"), `later ${PAST_A_LINK_SECONDS}\n`);
+    await one.page.getByRole("alert").getByText(/expired|ran out|too late/i).waitFor();
+    await looksRight(one.page, "page-expired");
+  });
+  await report.check("the old link says so too", async () => {
+    const response = await tab.reload();
+    assert.equal(response.status(), 410);
+    await tab.close();
+  });
+  await report.check("and the next one connects", async () => {
+    await approve(await connectTab(one), person);
+    await one.page.getByRole("status").filter({ hasText: "GitHub is connected" }).waitFor();
   });
   await one.context.close();
 });

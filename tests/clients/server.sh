@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # Sourced by the runners: `serve [flags…]` starts the quickstart's server and exports MCP_URL, REPOSITORY, PERSON, the
 # path of the program (PROGRAM) and of a file with what it needs over standard input and output (STDIO_ENV)
-# (with --oauth also CLIENT_DOCUMENT, and CLOCK: a line `later SECONDS` written there puts the server's clock forward);
+# (with --oauth also CLIENT_DOCUMENT), and CLOCK: a line `later SECONDS` written there puts the server's clock forward;
 # when the shell ends, exactly that process is ended. A server given by MCP_URL is used as it is and left alone.
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
@@ -74,9 +74,9 @@ serve() {
   export PROGRAM=${CARGO_TARGET_DIR:-$root/target}/debug/pr-summarizer
   server_flags=(--serve "$@")
   serve_program "${CARGO_TARGET_DIR:-$root/target}/debug/examples/quickstart"
+  export CLOCK=$server_folder/in
   if [[ " $* " == *" --oauth "* ]]; then
     told+=(CLIENT_DOCUMENT)
-    export CLOCK=$server_folder/in
   fi
   until_told "${told[@]}"
 }

@@ -205,7 +205,7 @@ catalogue! {
         "A key for each purpose; values are looked up under their own kind"
     a37 flows (tested in USUAL) (tested in USUAL) (tested in USUAL)
         "HEAD, prefetch and prerender of a link or of the callback"
-        "Refused before anything is read; nothing burned"
+        "The callback refuses them before anything is read; a link shows its page and burns nothing"
     a38 ending (tested in USUAL) (tested in USUAL) (tested in USUAL)
         "`AUTH_MODE` is changed on the same store"
         "Each record belongs to its mode"

@@ -52,9 +52,9 @@ const LONG_FIELD: [Right; 6] = [Page(403), Page(400), Page(403), Page(403), Page
 const CHOICE: [Right; 6] = [Served, Page(400), Page(413), Page(400), Page(400), Page(400)];
 /// A field that is there or not, whatever it says.
 const TICK: [Right; 6] = [Served, Page(400), Page(413), Served, Page(400), Page(400)];
-/// From which page a form came; one of these two headers is enough.
+/// From which page a form came; one of these two headers is enough, and none may say otherwise.
 const FETCH_SITE: [Right; 6] = [Served, Page(403), Page(403), Page(403), Page(403), Bare(400)];
-const ORIGIN: [Right; 6] = [Served, Served, Served, Served, Served, Bare(400)];
+const ORIGIN: [Right; 6] = [Served, Page(403), Page(403), Page(403), Page(403), Bare(400)];
 /// The last segment of a link.
 const SEGMENT: [Right; 6] = [Page(404); 6];
 /// What every navigation says.
