@@ -195,7 +195,10 @@ fn listen(address: SocketAddr) -> Result<TcpListener> {
         socket.listen(BACKLOG)
     };
     listening().map_err(|error| {
-        let sentence = format!("The address {address} cannot be listened on.");
+        let sentence = format!(
+            "The address {address} cannot be listened on. Another program may hold it: end that, or \
+             set PORT to another one."
+        );
         Failure::new(FailureCode::Internal, sentence).caused_by(error)
     })
 }

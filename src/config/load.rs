@@ -291,16 +291,17 @@ fn store(
     warnings: &mut Vec<String>,
 ) -> Option<StoreLocation> {
     let url = if reader.is_set("STORE_URL") {
-        reader.read("STORE_URL", values::store)?
+        reader.read("STORE_URL", values::store)
     } else {
-        StoreUrl::Default
+        Some(StoreUrl::Default)
     };
+    let instances = reader.read("INSTANCES", values::number(1..=1_000_u16));
+    let (url, instances) = (url?, instances?);
     if matches!(url, StoreUrl::Memory) && mode == Some(AuthMode::OAuth) {
         warnings.push(
             "STORE_URL is memory: every restart ends all sign-ins and connections.".to_owned(),
         );
     }
-    let instances = reader.read("INSTANCES", values::number(1..=1_000_u16))?;
     if let StoreUrl::Redis(address) = &url {
         if address.is_exposed() {
             warnings.push(

@@ -16,7 +16,7 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use axum::Router;
 use tokio::{
     net::{TcpListener, TcpStream},
-    time::{Instant, sleep_until},
+    time::{Instant, sleep_until, timeout_at},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -24,6 +24,10 @@ use self::{body::Bodies, connection::Connection, crowd::Crowd};
 
 /// When the system has no descriptors left, asking again at once only burns the processor.
 const BREATHER: Duration = Duration::from_millis(100);
+
+/// How long connections are still accepted when no more are wanted: a balancer that has just connected
+/// does not know yet.
+const LAST_LOOK: Duration = Duration::from_millis(50);
 
 /// The whole answer for whom there is no place. Not more than a small kernel buffer takes.
 const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\nconnection: close\r\n\
@@ -88,7 +92,7 @@ impl Front {
         self.crowd.len()
     }
 
-    /// Accepts until `closing` is cancelled, and returns when the last connection has closed: idle
+    /// Accepts until `closing` is cancelled (and who has connected by then), and returns when the last connection has closed: idle
     /// ones after the farewell, others after the answer they are at.
     pub async fn serve(&self, listener: TcpListener, router: Router, closing: CancellationToken) {
         let connections = TaskTracker::new();
@@ -99,11 +103,7 @@ impl Front {
                 accepted = listener.accept() => accepted,
             };
             match accepted {
-                Ok((socket, peer)) => {
-                    if let Some(connection) = self.connection(socket, peer, &router) {
-                        connections.spawn(connection.attend(closing.clone()));
-                    }
-                }
+                Ok(accepted) => self.attend(accepted, &router, &connections, &closing),
                 Err(error) if is_about_one_connection(&error) => {}
                 Err(error) => {
                     tracing::warn!(%error, "no connection can be accepted");
@@ -112,9 +112,26 @@ impl Front {
                 }
             }
         }
+        // Who was taken by the system and not yet by us would be reset, whatever they have sent.
+        let end = Instant::now() + LAST_LOOK;
+        while let Ok(Ok(accepted)) = timeout_at(end, listener.accept()).await {
+            self.attend(accepted, &router, &connections, &closing);
+        }
         drop(listener);
         connections.close();
         connections.wait().await;
+    }
+
+    fn attend(
+        &self,
+        (socket, peer): (TcpStream, SocketAddr),
+        router: &Router,
+        connections: &TaskTracker,
+        closing: &CancellationToken,
+    ) {
+        if let Some(connection) = self.connection(socket, peer, router) {
+            connections.spawn(connection.attend(closing.clone()));
+        }
     }
 
     fn connection(

@@ -98,6 +98,20 @@ async fn a_head_that_drips_is_cut_after_ten_seconds_too() {
     assert!(begun.elapsed() < Duration::from_secs(14), "{:?}", begun.elapsed());
 }
 
+/// A balancer connects, and sends, while the server is being told to stop.
+#[tokio::test]
+async fn whoever_had_connected_when_it_ends_is_answered() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut socket = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    socket.write_all(GET.as_bytes()).await.unwrap();
+    let (router, closing) =
+        (Router::new().route("/", get(|| async { "hello" })), CancellationToken::new());
+    closing.cancel();
+    let front = Front::new(FrontSettings::default());
+    let (said, ()) = tokio::join!(rest(&mut socket), front.serve(listener, router, closing));
+    assert!(said.starts_with("HTTP/1.1 200 OK") && said.ends_with("hello"), "{said:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_silent_connection_goes_after_75_seconds() {
     let served = serve(FrontSettings::default()).await;

@@ -240,51 +240,51 @@ fn own_page(known: &SignedIn, grants: &[GrantView], csrf: &str, done: Option<&st
         button(csrf, action, class, text, &named)
     };
     html! {
-            (notice(done))
-            // Who has an account has the question above this, with the page's heading.
-            @if known.account.is_none() { h1 { "Pull requests worth reading" } }
-            h2 { "Your connection" }
-            h3 { "GitHub" }
-            @match &known.account {
-                Some(account) => {
-                    p {
-                        "Connected as " strong { "@" (account.login) }
-                        @if let Some(since) = known.connected_at { " since " (day(since)) }
-                        "."
-                    }
-                    p.small { "After disconnecting, the programs below can read nothing until you connect it again." }
-                    (button("disconnect", "", "Disconnect GitHub", None))
+        (notice(done))
+        // Who has an account has the question above this, with the page's heading.
+        @if known.account.is_none() { h1 { "Pull requests worth reading" } }
+        h2 { "Your connection" }
+        h3 { "GitHub" }
+        @match &known.account {
+            Some(account) => {
+                p {
+                    "Connected as " strong { "@" (account.login) }
+                    @if let Some(since) = known.connected_at { " since " (day(since)) }
+                    "."
                 }
-                None => {
-                    p { "No GitHub account is connected. Sign in again to connect it." }
-                    (button("sign_in", "go", "Connect GitHub", None))
-                }
+                p.small { "After disconnecting, the programs below can read nothing until you connect it again." }
+                (button("disconnect", "", "Disconnect GitHub", None))
             }
-            h3 { "Programs that may act for you" }
-            @if grants.is_empty() {
-                p { "None." }
-            } @else {
-                ul.cards {
-                    @for grant in grants {
-                        li {
-                            p {
-                                strong { (asker(&grant.client)) } br;
-                                "Allowed " (day(grant.created_at)) ", last used " (day(grant.last_used_at)) "."
-                            }
-                            (button("revoke", "", "Revoke", Some(grant)))
+            None => {
+                p { "No GitHub account is connected. Sign in again to connect it." }
+                (button("sign_in", "go", "Connect GitHub", None))
+            }
+        }
+        h3 { "Programs that may act for you" }
+        @if grants.is_empty() {
+            p { "None." }
+        } @else {
+            ul.cards {
+                @for grant in grants {
+                    li {
+                        p {
+                            strong { (asker(&grant.client)) } br;
+                            "Allowed " (day(grant.created_at)) ", last used " (day(grant.last_used_at)) "."
                         }
+                        (button("revoke", "", "Revoke", Some(grant)))
                     }
                 }
-                (button("revoke_all", "arm", "Revoke all", None))
             }
-            h3 { "This page" }
-            @if grants.is_empty() {
-                (button("revoke_all", "", "End all other sign-ins", None))
-            }
-            (button("sign_out", "", "Sign out", None))
-            h3 { "Leave" }
-            p { "Deletes the connection here and at Scalekit, revokes every program, and forgets you. It cannot be undone." }
-            (button("delete", "danger arm", "Delete everything about me", None))
+            (button("revoke_all", "arm", "Revoke all", None))
+        }
+        h3 { "This page" }
+        @if grants.is_empty() {
+            (button("revoke_all", "", "End all other sign-ins", None))
+        }
+        (button("sign_out", "", "Sign out", None))
+        h3 { "Leave" }
+        p { "Deletes the connection here and at Scalekit, revokes every program, and forgets you. It cannot be undone." }
+        (button("delete", "danger arm", "Delete everything about me", None))
     }
 }
 

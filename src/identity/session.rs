@@ -89,36 +89,30 @@ impl Record for ClaimRecord {
     const KIND: &'static str = "claim";
 }
 
-/// What the two kinds of bearer records have in common.
+/// What the kinds of bearer records have in common.
 trait Bearer: Record + Clone {
     fn principal(&self) -> &PrincipalId;
     fn created_at(&self) -> Timestamp;
     fn last_used_at(&mut self) -> &mut Timestamp;
 }
 
-impl Bearer for SessionRecord {
-    fn principal(&self) -> &PrincipalId {
-        &self.principal
-    }
-    fn created_at(&self) -> Timestamp {
-        self.created_at
-    }
-    fn last_used_at(&mut self) -> &mut Timestamp {
-        &mut self.last_used_at
-    }
+macro_rules! bearers {
+    ($($record:ty),+) => {$(
+        impl Bearer for $record {
+            fn principal(&self) -> &PrincipalId {
+                &self.principal
+            }
+            fn created_at(&self) -> Timestamp {
+                self.created_at
+            }
+            fn last_used_at(&mut self) -> &mut Timestamp {
+                &mut self.last_used_at
+            }
+        }
+    )+};
 }
 
-impl Bearer for HandleRecord {
-    fn principal(&self) -> &PrincipalId {
-        &self.principal
-    }
-    fn created_at(&self) -> Timestamp {
-        self.created_at
-    }
-    fn last_used_at(&mut self) -> &mut Timestamp {
-        &mut self.last_used_at
-    }
-}
+bearers!(SessionRecord, HandleRecord, PageRecord);
 
 /// Finds the principal of a request.
 #[derive(Debug, Clone)]

@@ -205,7 +205,7 @@ async fn watch_over(
 fn wanted(question: &Question, hosts: &[String]) -> Result<Request> {
     let repository = RepositoryReference::parse(&question.repository)?;
     if let Some(foreign) = host(&question.repository).filter(|host| !hosts.contains(host)) {
-        let foreign = text::name(&foreign, LONGEST_FILTER);
+        let foreign = text::line(&foreign, LONGEST_FILTER);
         return Err(Failure::new(
             FailureCode::InvalidRepository,
             format!(

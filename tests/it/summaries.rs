@@ -96,6 +96,8 @@ async fn chosen_numbers_and_addresses_of_pull_requests() {
         let refused = agent.call("summarize_prs", json!({ "repository": elsewhere })).await;
         assert_eq!(refused.code(), "invalid_repository", "{}", refused.text);
         assert!(refused.text.contains("this server reads github.com"), "{}", refused.text);
+        let host = if elsewhere.contains("gitlab") { "gitlab.com" } else { "ghe.example" };
+        assert!(refused.text.contains(&format!("at {host};")), "{}", refused.text);
     }
     let chosen = summarize(&agent, json!({ "pull_requests": [442, 431, 442] })).await;
     assert_eq!(numbers(&chosen), [442, 431]);

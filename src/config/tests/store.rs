@@ -21,6 +21,12 @@ fn several_instances_want_a_store_that_they_can_share() {
     }
 }
 
+#[test]
+fn a_store_that_is_none_hides_no_bad_number_of_instances() {
+    let more = [("STORE_URL", "mysql://x"), ("INSTANCES", "0")];
+    assert_eq!(problems(&with(scalekit(), &more)), ["STORE_URL", "INSTANCES"]);
+}
+
 /// A secret made on each machine would be another one on each.
 #[test]
 fn redis_wants_a_secret_that_is_kept() {

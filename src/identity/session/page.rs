@@ -5,7 +5,7 @@
 use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
 
-use super::{Bearer, IDLE, Sessions};
+use super::{IDLE, Sessions};
 use crate::{
     domain::{
         AuthMode, Failure, FailureCode, PrincipalId, Secret, Timestamp, failure::Result,
@@ -31,18 +31,6 @@ pub struct PageRecord {
 
 impl Record for PageRecord {
     const KIND: &'static str = "page";
-}
-
-impl Bearer for PageRecord {
-    fn principal(&self) -> &PrincipalId {
-        &self.principal
-    }
-    fn created_at(&self) -> Timestamp {
-        self.created_at
-    }
-    fn last_used_at(&mut self) -> &mut Timestamp {
-        &mut self.last_used_at
-    }
 }
 
 /// Under which name a browser's page is kept: made of its cookie, and of the local key if one must be
