@@ -166,13 +166,16 @@ impl App {
                 stop.cancel();
             }
         };
-        tokio::select! {
-            () = &mut served => {}
-            () = drained => {}
-        }
+        // The last connection may close before the last running call is noticed to have ended.
+        let mut is_closed = tokio::select! {
+            () = &mut served => true,
+            () = drained => false,
+        };
         // A call is no longer running when its answer is still on its way: what is cut off is cut
         // off only after the connections had their time to close by themselves.
-        let mut is_closed = timeout(CLOSE, &mut served).await.is_ok();
+        if !is_closed {
+            is_closed = timeout(CLOSE, &mut served).await.is_ok();
+        }
         stop.cancel();
         if !is_closed {
             is_closed = timeout(CLOSE, &mut served).await.is_ok();

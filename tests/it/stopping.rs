@@ -57,7 +57,8 @@ async fn running_calls_are_answered_with_what_is_there() {
         assert_eq!(answer.data["pending"], json!([2]), "{}", answer.text);
         assert_eq!(answer.data["pull_requests"].as_array().unwrap().len(), 3);
     }
-    assert!(server.ended().await.success());
+    let ended = server.ended().await;
+    assert!(ended.success(), "{ended:?}: {}", server.log());
     println!("ended {:?} after SIGTERM", told.elapsed());
     assert!(told.elapsed() < LONGEST, "{:?}", told.elapsed());
     assert!(!server.log().contains("panicked"), "{}", server.log());
