@@ -9,6 +9,8 @@ use super::failure::{Failure, FailureCode, Result};
 /// GitHub's limits: 39 characters for an owner, 100 for a repository.
 const MAX_OWNER: usize = 39;
 const MAX_NAME: usize = 100;
+/// What addresses may add to a name.
+const GIT: &str = ".git";
 /// GitHub's own host.
 const PUBLIC: &str = "github.com";
 /// Longer than any address that names a repository.
@@ -22,10 +24,14 @@ pub struct RepositoryName {
 }
 
 impl RepositoryName {
-    /// Checks both parts: `A-Z a-z 0-9 . _ -`, never `.` or `..`, within GitHub's lengths.
+    /// Checks both parts: `A-Z a-z 0-9 . _ -`, never `.` or `..`, within GitHub's lengths. No name ends
+    /// in `.git`, which GitHub keeps for addresses: it would be read as another one.
     pub fn new(owner: &str, name: &str) -> Result<Self> {
         check_part("owner", owner, MAX_OWNER)?;
         check_part("repository name", name, MAX_NAME)?;
+        if name.ends_with(GIT) {
+            return Err(invalid("GitHub has no repository whose name ends in .git."));
+        }
         Ok(Self { owner: owner.to_owned(), name: name.to_owned() })
     }
 
@@ -99,7 +105,7 @@ impl RepositoryReference {
         let name = segments.next().ok_or_else(|| {
             invalid("The repository has no owner, or the owner has no repository.")
         })?;
-        let repository = RepositoryName::new(owner, name.strip_suffix(".git").unwrap_or(name))?;
+        let repository = RepositoryName::new(owner, name.strip_suffix(GIT).unwrap_or(name))?;
         let pull_request = match (segments.next(), segments.next()) {
             (Some("pull"), Some(number)) => Some(read_number(number)?),
             // Any other page of a repository still names it; three bare words do not.
@@ -274,6 +280,7 @@ mod tests {
             ("a/b%2Fc", "characters other than"),
             ("ä/b", "characters other than"),
             ("a/.git", "is empty"),
+            ("a/b.git.git", "ends in .git"),
             ("ftp://github.com/a/b", "none of https"),
             ("https://github.com", "names no repository"),
             ("https://github.com/a", "the owner has no repository"),
@@ -319,7 +326,7 @@ mod tests {
             name in "[A-Za-z0-9_][A-Za-z0-9._-]{0,20}",
             number in 1_u64..2_000_000_000,
         ) {
-            prop_assume!(name.strip_suffix(".git").is_none());
+            prop_assume!(!name.ends_with(GIT));
             let expected = RepositoryName::new(&owner, &name).unwrap();
             for form in [
                 format!("{owner}/{name}"),
