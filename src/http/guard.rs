@@ -171,14 +171,16 @@ impl Guard {
             return None;
         }
         let path = request.uri().path();
-        let is_page = request.method() == Method::GET && path != MCP && !PROBES.contains(&path);
+        if request.method() != Method::GET || path == MCP || PROBES.contains(&path) {
+            return None;
+        }
         let host = request.headers().get(header::HOST)?.to_str().ok()?;
         let asked = Url::parse(&format!("http://{host}")).ok()?;
         let same = match (asked.host()?, self.public_base_url.host()?) {
             (Host::Domain(a), Host::Domain(b)) => a.eq_ignore_ascii_case(b),
             (a, b) => a == b,
         };
-        (is_page && !same).then(|| {
+        (!same).then(|| {
             let mut url = self.public_base_url.clone();
             url.set_path(path);
             url.set_query(request.uri().query());
@@ -196,9 +198,9 @@ impl Guard {
         for (name, value) in SECURITY_HEADERS {
             headers.entry(HeaderName::from_static(name)).or_insert(HeaderValue::from_static(value));
         }
-        if let Ok(policy) = HeaderValue::from_str(&CONTENT_SECURITY_POLICY) {
-            headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(policy);
-        }
+        headers
+            .entry(header::CONTENT_SECURITY_POLICY)
+            .or_insert_with(|| CONTENT_SECURITY_POLICY.clone());
         if self.insists_on_tls() {
             headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static(HSTS));
         }
@@ -233,9 +235,8 @@ fn admit_direct(request: &Request) -> Result<()> {
 
 /// The middleware.
 pub async fn stand(State(guard): State<Guard>, request: Request, next: Next) -> Response {
-    let headers = request.headers().clone();
     let mut response = match guard.admit(&request) {
-        Err(failure) => failure_response(&failure, &headers),
+        Err(failure) => failure_response(&failure, request.headers()),
         Ok(()) => match guard.canonical(&request) {
             Some(url) => Redirect::temporary(url.as_str()).into_response(),
             None => next.run(request).await,

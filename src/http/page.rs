@@ -17,12 +17,12 @@ use sha2::{Digest as _, Sha256};
 const STYLE: &str = include_str!("page.css");
 
 /// Nothing may load or frame anything; the one style is named by its hash; forms go to this origin.
-pub(super) static CONTENT_SECURITY_POLICY: LazyLock<String> = LazyLock::new(|| {
+pub(super) static CONTENT_SECURITY_POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
     let hash = STANDARD.encode(Sha256::digest(STYLE));
-    format!(
+    policy(&format!(
         "default-src 'none'; style-src 'sha256-{hash}'; form-action 'self'; \
          frame-ancestors 'none'; base-uri 'none'"
-    )
+    ))
 });
 
 /// What the page at `/` adds: how it looks with its cards.
@@ -41,13 +41,18 @@ static SCRIPT_ADDRESS: LazyLock<String> = LazyLock::new(|| {
 });
 
 /// The same, and the one page's script may be loaded from here and may ask here.
-static FRONT_POLICY: LazyLock<String> = LazyLock::new(|| {
+static FRONT_POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
     let hash = STANDARD.encode(Sha256::digest(&*FRONT_STYLE));
-    format!(
+    policy(&format!(
         "default-src 'none'; style-src 'sha256-{hash}'; script-src 'self'; connect-src 'self'; \
          form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
-    )
+    ))
 });
+
+/// A policy that is no header's value would be a mistake of ours: then nothing at all is allowed.
+fn policy(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static("default-src 'none'"))
+}
 
 /// The page at `/`, which alone has a script: it asks and shows cards.
 pub(super) fn front(title: &str, body: &Markup) -> Response {
@@ -66,9 +71,7 @@ pub(super) fn front(title: &str, body: &Markup) -> Response {
         }
     };
     let mut response = page.into_response();
-    if let Ok(policy) = HeaderValue::from_str(&FRONT_POLICY) {
-        response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
-    }
+    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, FRONT_POLICY.clone());
     response
 }
 

@@ -141,7 +141,7 @@ async fn the_guard_stands_before_the_routes() {
     ] {
         let answer = router.call(request(path, &[("host", host)])).await.unwrap();
         assert_eq!(answer.status(), status, "{path} {host}");
-        assert_eq!(answer.headers()["content-security-policy"], CONTENT_SECURITY_POLICY.as_str());
+        assert_eq!(answer.headers()["content-security-policy"], *CONTENT_SECURITY_POLICY);
         assert_eq!(answer.headers()["x-frame-options"], "DENY");
     }
 }
