@@ -2,8 +2,8 @@
 //! for some of them only.
 //!
 //! Inputs are made here, the same in every run, in the sizes that the server meets: a small diff, one of
-//! about the budget, and the longest that is read. Real pull requests come on top where `CORPUS` names
-//! their folder. Parts that are not public are measured through what is.
+//! about the budget, and the longest that is read. Real pull requests come on top where their
+//! folder is found (`CORPUS`). Parts that are not public are measured through what is.
 
 #![allow(
     clippy::unwrap_used,

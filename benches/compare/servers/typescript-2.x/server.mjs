@@ -58,7 +58,7 @@ const [hostIsSound, originIsSound] = [localhostHostValidation(), localhostOrigin
 
 createServer((request, response) => {
   if (!hostIsSound(request, response) || !originIsSound(request, response)) return;
-  if (new URL(request.url, "http://localhost").pathname === "/mcp") mcp(request, response);
+  if (request.url === "/mcp") mcp(request, response);
   else response.writeHead(404).end();
 }).listen(Number(PORT), "127.0.0.1", () => console.log("listening"));
 process.on("SIGTERM", () => process.exit(0));
