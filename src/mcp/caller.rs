@@ -6,7 +6,7 @@ use rmcp::{RoleServer, service::RequestContext};
 use crate::{
     domain::{ConnectionHandle, Failure, FailureCode, failure::Result},
     identity::{ClientName, Principal, Sessions},
-    oauth::GrantId,
+    oauth::Admission,
 };
 
 /// What the door found out about who is calling. Travels in the request's extensions.
@@ -19,7 +19,7 @@ pub(super) enum Caller {
         /// The digest of the session's id, for cancellations.
         session: Option<String>,
         /// By which grant, where an access token was shown.
-        grant: Option<GrantId>,
+        admission: Option<Admission>,
     },
     /// A client without sessions: only a handle tells who it is.
     Sessionless,
@@ -46,9 +46,9 @@ impl Caller {
     }
 
     /// The grant of the access token that was shown.
-    pub(super) fn grant(&self) -> Option<&GrantId> {
+    pub(super) fn admission(&self) -> Option<&Admission> {
         match self {
-            Self::Known { grant, .. } => grant.as_ref(),
+            Self::Known { admission, .. } => admission.as_ref(),
             Self::Sessionless => None,
         }
     }

@@ -12,7 +12,7 @@ use subtle::ConstantTimeEq as _;
 use super::legacy::{internal, refuse};
 use crate::{
     domain::{FailureCode, PrincipalId, Secret, failure::Result as Fallible},
-    oauth::{AuthorizationServer, GrantId, Unauthorized},
+    oauth::{Access, Admission, AuthorizationServer, Unauthorized},
 };
 
 /// What must be shown.
@@ -37,7 +37,7 @@ pub(super) enum Admitted {
         /// Who.
         principal: PrincipalId,
         /// By which grant.
-        grant: GrantId,
+        admission: Admission,
     },
 }
 
@@ -51,10 +51,10 @@ impl Admitted {
     }
 
     /// The grant of the token, where there is one.
-    pub(super) fn grant(&self) -> Option<&GrantId> {
+    pub(super) fn admission(&self) -> Option<&Admission> {
         match self {
             Self::Anybody => None,
-            Self::Person { grant, .. } => Some(grant),
+            Self::Person { admission, .. } => Some(admission),
         }
     }
 }
@@ -64,9 +64,9 @@ impl Entrance {
     ///
     /// # Errors
     /// Those of the store.
-    pub(super) async fn still_admits(&self, grant: Option<&GrantId>) -> Fallible<bool> {
-        match (self, grant) {
-            (Self::AccessToken(server), Some(grant)) => server.grants().is_live(grant).await,
+    pub(super) async fn still_admits(&self, by: Option<&Admission>) -> Fallible<bool> {
+        match (self, by) {
+            (Self::AccessToken(server), Some(by)) => server.grants().still_stands(by).await,
             (Self::AccessToken(_), None) => Ok(false),
             (Self::Open | Self::LocalKey(_), _) => Ok(true),
         }
@@ -76,9 +76,9 @@ impl Entrance {
     ///
     /// # Errors
     /// Those of the store.
-    pub(super) async fn until_refused(&self, grant: Option<&GrantId>) -> Fallible<()> {
-        match (self, grant) {
-            (Self::AccessToken(server), Some(grant)) => server.grants().until_ended(grant).await,
+    pub(super) async fn until_refused(&self, by: Option<&Admission>) -> Fallible<()> {
+        match (self, by) {
+            (Self::AccessToken(server), Some(by)) => server.grants().until_ended(by).await,
             (Self::AccessToken(_), None) => Ok(()),
             (Self::Open | Self::LocalKey(_), _) => std::future::pending().await,
         }
@@ -98,7 +98,8 @@ impl Entrance {
                 let sent = headers.get_all(header::AUTHORIZATION).iter().map(HeaderValue::as_bytes);
                 match server.check(sent).await {
                     Ok(Ok(access)) => {
-                        Ok(Admitted::Person { principal: access.principal, grant: access.grant })
+                        let Access { principal, admission, .. } = access;
+                        Ok(Admitted::Person { principal, admission })
                     }
                     Ok(Err(why)) => Err(Box::new(unauthorized(server, why))),
                     Err(failure) => Err(Box::new(internal(&failure, &Value::Null))),
@@ -178,7 +179,7 @@ mod tests {
         headers.insert(header::AUTHORIZATION, HeaderValue::from_static("Bearer the-local-key"));
         let admitted = entrance.admit(&headers).await.unwrap();
         assert!(matches!(admitted, Admitted::Anybody));
-        assert!(admitted.person().is_none() && admitted.grant().is_none());
+        assert!(admitted.person().is_none() && admitted.admission().is_none());
         assert!(entrance.still_admits(None).await.unwrap());
         assert!(Entrance::Open.admit(&HeaderMap::new()).await.is_ok());
         assert!(Entrance::Open.still_admits(None).await.unwrap());

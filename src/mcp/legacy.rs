@@ -111,8 +111,8 @@ impl Door {
         next: Next,
     ) -> Response {
         let known = |principal| {
-            let grant = admitted.grant().cloned();
-            Caller::Known { principal, session: None, grant }
+            let admission = admitted.admission().cloned();
+            Caller::Known { principal, session: None, admission }
         };
         let caller = match (admitted.person(), self.sessions.mode()) {
             (Some(id), _) => known(Principal { id: id.clone(), client: ClientName::default() }),
@@ -201,8 +201,8 @@ impl Door {
         {
             self.running.cancel(&session, &id);
         }
-        let grant = admitted.grant().cloned();
-        let caller = Caller::Known { principal, session: Some(session), grant };
+        let admission = admitted.admission().cloned();
+        let caller = Caller::Known { principal, session: Some(session), admission };
         self.answer(caller, parts, message, next).await
     }
 

@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     domain::{Failure, FailureCode, failure::Result},
-    oauth::GrantId,
+    oauth::Admission,
     upstream,
 };
 
@@ -96,7 +96,7 @@ impl McpServer {
         let outcome = match Caller::of(&context) {
             Ok(caller) => {
                 let running = self.inner.parts.running.start(caller.session(), &context.id);
-                let grant = caller.grant().cloned();
+                let admission = caller.admission().cloned();
                 let client = client_name(&caller, &context);
                 let server = self.inner.clone();
                 let call = tools::Call { server, caller, client, context, upstream };
@@ -105,11 +105,11 @@ impl McpServer {
                     outcome = tools::dispatch(call, request) => outcome,
                     () = cancelled.cancelled() => return (Ended::Cancelled, Err(was_cancelled())),
                     () = running.cancelled() => return (Ended::Cancelled, Err(was_cancelled())),
-                    refused = entrance.until_refused(grant.as_ref()) => {
+                    refused = entrance.until_refused(admission.as_ref()) => {
                         Some(Err(tools::Refusal::plain(refused.err().unwrap_or_else(revoked))))
                     }
                 };
-                self.still_allowed(outcome, grant.as_ref()).await
+                self.still_allowed(outcome, admission.as_ref()).await
             }
             Err(failure) => Some(Err(tools::Refusal::plain(failure))),
         };
@@ -152,9 +152,9 @@ impl McpServer {
     async fn still_allowed(
         &self,
         outcome: Option<Result<Answer, tools::Refusal>>,
-        grant: Option<&GrantId>,
+        admission: Option<&Admission>,
     ) -> Option<Result<Answer, tools::Refusal>> {
-        match self.inner.parts.settings.entrance.still_admits(grant).await {
+        match self.inner.parts.settings.entrance.still_admits(admission).await {
             Ok(true) => outcome,
             Ok(false) => Some(Err(tools::Refusal::plain(revoked()))),
             Err(failure) => Some(Err(tools::Refusal::plain(failure))),

@@ -58,7 +58,7 @@ impl Stdio {
             AuthMode::SingleUser => sessions.machine(ClientName::default()).await?,
             AuthMode::Session | AuthMode::OAuth => sessions.stranger(ClientName::default()),
         };
-        let caller = Caller::Known { principal, session: None, grant: None };
+        let caller = Caller::Known { principal, session: None, admission: None };
         let running = parts.running.clone();
         let server = McpServer::new(parts)?;
         Ok(Self { server, running, caller })
@@ -270,7 +270,7 @@ mod tests {
         let principal = Principal { id, client: ClientName::default() };
         let pipe = Pipe {
             lines: AsyncRwTransport::new(we_read, we_write),
-            caller: Caller::Known { principal, session: None, grant: None },
+            caller: Caller::Known { principal, session: None, admission: None },
             has_begun: true,
             answering: HashSet::new(),
             full_since: None,

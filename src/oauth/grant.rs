@@ -13,6 +13,7 @@ use std::sync::Arc;
 use chrono::Duration;
 use serde::{Deserialize, Serialize};
 
+pub use self::admission::Admission;
 use super::{
     Person,
     authorize::{Asker, AuthorizationRequest},
@@ -166,8 +167,8 @@ impl Record for PersonGrants {
 pub struct Access {
     /// For whom the client acts.
     pub principal: PrincipalId,
-    /// By which grant; ask [`Grants::is_live`] before a late answer is given.
-    pub grant: GrantId,
+    /// By which grant; ask [`Grants::still_stands`] before the answer is given.
+    pub admission: Admission,
     /// Who the client is, as far as it is known.
     pub client: Asker,
     /// What it may do.
@@ -228,7 +229,8 @@ impl Grants {
         let Some(Presented::Access { locator }) = Presented::parse(token) else {
             return Ok(Err(Unauthorized::Invalid));
         };
-        let id = GrantId::at(locator);
+        let admission = self.admission(GrantId::at(locator));
+        let id = admission.grant();
         let Some(mut found) = self.store.get::<GrantRecord>(id.as_str()).await? else {
             return Ok(Err(Unauthorized::Invalid));
         };
@@ -245,7 +247,7 @@ impl Grants {
             self.store.replace(id.as_str(), *version, value, *expires_at).await?;
         }
         let Terms { person, asker, scope, .. } = found.value.terms;
-        Ok(Ok(Access { principal: person.principal, grant: id, client: asker, scope }))
+        Ok(Ok(Access { principal: person.principal, admission, client: asker, scope }))
     }
 
     /// Tells whose grants end here.
@@ -253,8 +255,8 @@ impl Grants {
         &self.endings
     }
 
-    /// Whether a grant still stands: asked again before an answer that took long is given.
-    pub async fn is_live(&self, id: &GrantId) -> Fallible<bool> {
+    /// Whether a grant stands now.
+    async fn is_live(&self, id: &GrantId) -> Fallible<bool> {
         Ok(self.store.get::<GrantRecord>(id.as_str()).await?.is_some())
     }
 
@@ -436,6 +438,7 @@ pub(super) fn invalid_grant() -> OAuthError {
     )
 }
 
+mod admission;
 mod persons;
 #[cfg(test)]
 mod tests;

@@ -43,7 +43,7 @@ pub use client::{Client, ClientId, ClientKeys, Clients};
 pub use code::Codes;
 pub use document::ClientDocuments;
 pub use error::{ErrorCode, OAuthError};
-pub use grant::{Access, GrantId, GrantView, Grants};
+pub use grant::{Access, Admission, GrantId, GrantView, Grants};
 pub use metadata::{Endpoints, Scope};
 pub use redirect::{Location, RedirectPolicy, RedirectUri};
 pub use server::AuthorizationServer;

@@ -37,7 +37,7 @@ impl AccountLinking {
                 access: GitHubAccess::Token,
             }));
         }
-        let Some(record) = self.principal_record(&principal.id).await? else {
+        let Some(mut record) = self.principal_record(&principal.id).await? else {
             return Ok(Status::NotConnected { last_ending: None });
         };
         let mut pending = None;
@@ -58,7 +58,10 @@ impl AccountLinking {
                 Err(failure) => return Err(failure),
             }
         }
-        let record = self.principal_record(&principal.id).await?.unwrap_or_default();
+        if !record.flows.is_empty() {
+            // Settling them may have changed it.
+            record = self.principal_record(&principal.id).await?.unwrap_or_default();
+        }
         if let Some(connection) = self.connection_of(&record).await? {
             let connection = connection.value;
             if !connection.needs_reauthorization {

@@ -1,10 +1,7 @@
 //! The grants of one person: listed, revoked, bounded, and forgotten with the person.
 
-use std::time;
-
 use async_trait::async_trait;
 use chrono::Duration;
-use tokio::time::timeout;
 
 use super::{
     Abandoned, GrantId, GrantRecord, GrantView, Grants, KEEP_PERSON, MOST_GRANTS, PersonGrants,
@@ -17,9 +14,6 @@ use crate::{
 
 /// How far the end of a person's record may lag behind, so that a refresh rarely writes it.
 const KEEP_SLACK: Duration = Duration::days(1);
-
-/// How soon an ending at another instance is noticed.
-const LOOK_EVERY: time::Duration = time::Duration::from_secs(2);
 
 #[async_trait]
 impl Register for Grants {
@@ -141,21 +135,6 @@ impl Grants {
     pub async fn forget_person(&self, principal: &PrincipalId) -> Fallible<()> {
         self.store.remove::<PersonGrants>(&principal.digest()).await?;
         Ok(())
-    }
-
-    /// Returns when a grant no longer stands: at once if it is ended in this process.
-    ///
-    /// # Errors
-    /// Those of the store.
-    pub async fn until_ended(&self, id: &GrantId) -> Fallible<()> {
-        let mut endings = self.endings.watch();
-        loop {
-            // The sender lives as long as this does. Whoever asks has just been let in.
-            let _ = timeout(LOOK_EVERY, endings.changed()).await;
-            if !self.is_live(id).await? {
-                return Ok(());
-            }
-        }
     }
 
     /// Persons without a live grant for 30 days. Delete what is kept of each, then

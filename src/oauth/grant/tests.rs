@@ -83,12 +83,36 @@ fn refresh_of(tokens: &TokenAnswer) -> String {
     tokens.refresh_token.as_ref().unwrap().expose_secret().to_owned()
 }
 
+/// What this instance revoked counts at once, what another one revoked a moment later.
+#[tokio::test(start_paused = true)]
+async fn an_admission_lasts_as_long_as_its_grant() {
+    let clock = clock();
+    let store = Store::memory(Arc::new(clock.clone()));
+    let (world, other) = (world_on(store.clone(), clock.clone()), world_on(store, clock));
+    let (here, tokens) = world.open().await;
+    let admission = world.access(&tokens.access_token).await.unwrap().admission;
+    assert!(world.grants.still_stands(&admission).await.unwrap());
+    world.grants.revoke(&world.person.principal, &here).await.unwrap();
+    assert!(!world.grants.still_stands(&admission).await.unwrap());
+
+    let (there, tokens) = world.open().await;
+    let admission = world.access(&tokens.access_token).await.unwrap().admission;
+    other.grants.revoke(&world.person.principal, &there).await.unwrap();
+    tokio::time::advance(std::time::Duration::from_millis(60)).await;
+    assert!(!world.grants.still_stands(&admission).await.unwrap());
+    let told = tokio::time::timeout(
+        std::time::Duration::from_secs(10),
+        world.grants.until_ended(&admission),
+    );
+    told.await.expect("it is noticed").unwrap();
+}
+
 #[tokio::test]
 async fn an_access_token_serves_its_person_and_resource_for_an_hour() {
     let world = world();
     let (id, tokens) = world.open().await;
     let access = world.access(&tokens.access_token).await.unwrap();
-    assert_eq!((access.principal, access.grant), (world.person.principal.clone(), id));
+    assert_eq!((access.principal, access.admission.grant()), (world.person.principal.clone(), &id));
     let token = tokens.access_token.expose_secret();
     let elsewhere = world.grants.check_access(token, "https://evil.example/mcp").await.unwrap();
     assert_eq!(elsewhere.unwrap_err(), Unauthorized::Invalid);
