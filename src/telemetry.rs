@@ -8,13 +8,16 @@ use std::io;
 
 use tracing::{Subscriber, level_filters::LevelFilter};
 use tracing_subscriber::{
-    EnvFilter, Layer as _, filter::Targets, fmt::MakeWriter, layer::SubscriberExt as _,
+    Layer as _,
+    filter::Targets,
+    fmt::{MakeWriter, writer::BoxMakeWriter},
+    layer::SubscriberExt as _,
 };
 
 use crate::config::{LogFormat, LogSettings};
 
 /// What is logged when `RUST_LOG` is unset.
-const DEFAULT_FILTER: &str = "info";
+const DEFAULT_LEVEL: LevelFilter = LevelFilter::INFO;
 
 /// How loud a library may be, whatever `RUST_LOG` says. A name covers all targets under it.
 const CEILINGS: &[(&str, LevelFilter)] = &[
@@ -37,7 +40,18 @@ const CEILINGS: &[(&str, LevelFilter)] = &[
 /// somebody else has set up a log, changes nothing.
 pub fn init(settings: &LogSettings) {
     // Fails only when there is a log already.
-    let _ = tracing::subscriber::set_global_default(subscriber(settings, io::stderr));
+    let _ = tracing::subscriber::set_global_default(subscriber(settings, standard_error()));
+}
+
+/// Standard error without the standard library's lock, at which the threads that answer calls would
+/// wait for each other with every line. A line is one write, which a pipe takes whole up to 4 KiB
+/// (pipe(7), `PIPE_BUF`).
+fn standard_error() -> BoxMakeWriter {
+    #[cfg(unix)]
+    if let Ok(own) = std::os::fd::AsFd::as_fd(&io::stderr()).try_clone_to_owned() {
+        return BoxMakeWriter::new(std::fs::File::from(own));
+    }
+    BoxMakeWriter::new(io::stderr)
 }
 
 /// What [`init`] starts, for a log that is written elsewhere.
@@ -45,7 +59,8 @@ pub fn subscriber<W>(settings: &LogSettings, writer: W) -> impl Subscriber + Sen
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    let wanted = settings.filter.as_deref().unwrap_or(DEFAULT_FILTER);
+    let wanted = settings.filter.as_deref().and_then(|filter| filter.parse::<Targets>().ok());
+    let wanted = wanted.unwrap_or_else(|| Targets::new().with_default(DEFAULT_LEVEL));
     let lines = match settings.format {
         LogFormat::Text => tracing_subscriber::fmt::layer().with_writer(writer).boxed(),
         LogFormat::Json => {
@@ -55,10 +70,7 @@ where
     let ceilings =
         Targets::new().with_default(LevelFilter::TRACE).with_targets(CEILINGS.iter().copied());
     // Both must let a record through.
-    tracing_subscriber::registry()
-        .with(lines)
-        .with(EnvFilter::builder().parse_lossy(wanted))
-        .with(ceilings)
+    tracing_subscriber::registry().with(lines).with(wanted).with(ceilings)
 }
 
 #[cfg(test)]

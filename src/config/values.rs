@@ -252,8 +252,10 @@ pub(super) fn log_format(text: &str) -> Parsed<LogFormat> {
 }
 
 pub(super) fn log_filter(text: &str) -> Parsed<String> {
-    match tracing_subscriber::EnvFilter::builder().parse(text) {
-        Ok(_) => Ok(text.to_owned()),
-        Err(_) => wrong("cannot be understood", "Set a level such as info, or target=level,…"),
+    // Filters by span or field are no targets, and would be taken for names of such.
+    let is_plain = !text.contains(['[', '{']);
+    match text.parse::<tracing_subscriber::filter::Targets>() {
+        Ok(_) if is_plain => Ok(text.to_owned()),
+        _ => wrong("cannot be understood", "Set a level such as info, or target=level,…"),
     }
 }

@@ -188,7 +188,7 @@ pub const VARIABLES: &[Variable] = &[
         LOGS,
         "RUST_LOG",
         Fallback::Value("info"),
-        "What is logged, in the syntax of `tracing-subscriber`. Libraries that could log secrets are never louder than `warn`.",
+        "What is logged: a level, or `target=level` for a part, separated by commas. Libraries that could log secrets are never louder than `warn`.",
     ),
 ];
 
