@@ -7,5 +7,6 @@
 pub mod github;
 pub mod llm;
 pub mod scalekit;
+pub mod tls;
 pub mod transport;
 pub use transport::Call;

@@ -14,7 +14,10 @@ use redis::{
 use tokio::time::{Instant, timeout_at};
 
 use super::address::RedisAddress;
-use crate::domain::failure::{Failure, FailureCode, Result};
+use crate::{
+    domain::failure::{Failure, FailureCode, Result},
+    upstream::tls,
+};
 
 /// How long making a connection may take.
 const CONNECT: Duration = Duration::from_secs(1);
@@ -52,6 +55,7 @@ pub(super) struct Link {
 impl Link {
     /// Connects. A server that is starting is waited for; one that refuses us is not.
     pub(super) async fn open(address: &RedisAddress) -> Result<Self> {
+        tls::provide();
         let unusable = |why: &str, error: RedisError| {
             let detail = format!("The store {address} {why}");
             Failure::new(FailureCode::StoreUnavailable, detail).caused_by(harmless(&error))

@@ -21,7 +21,10 @@ use async_openai::types::chat::{
 };
 use reqwest::Url;
 
-use super::transport::{Call, Transport, TransportSettings};
+use super::{
+    tls,
+    transport::{Call, Transport, TransportSettings},
+};
 use crate::{
     domain::{Entropy, Failure, FailureCode, Secret, failure::Result},
     measure,
@@ -105,6 +108,7 @@ impl fmt::Debug for Llm {
 impl Llm {
     /// A client with these settings.
     pub fn new(settings: LlmSettings, entropy: Arc<dyn Entropy>) -> Result<Self> {
+        tls::provide();
         let is_openai = settings.base_url.is_none();
         let base = match settings.base_url {
             Some(url) => url,

@@ -6,6 +6,7 @@ use reqwest::{Client, ClientBuilder, Url, redirect};
 use url::Host;
 
 use super::{TransportSettings, USER_AGENT};
+use crate::upstream::tls;
 
 /// Chooses by address. A proxy cannot reach this machine's loopback, or would reach its own.
 #[derive(Debug)]
@@ -71,6 +72,7 @@ fn builder(settings: &TransportSettings) -> ClientBuilder {
 }
 
 fn limited(begun: ClientBuilder, settings: &TransportSettings) -> ClientBuilder {
+    tls::provide();
     begun
         .user_agent(USER_AGENT)
         // A redirect could carry a request to where it was not meant to go.
