@@ -167,11 +167,13 @@ impl Sweeper {
         let github = GitHub::through_scalekit(scalekit.clone(), successor.clone());
         match github.viewer(call).await {
             Err(failure) if failure.code == FailureCode::ReauthorizationRequired => {
-                tracing::warn!(
-                    "deleting a superseded account revoked its successor too; superseded accounts \
-                     are no longer deleted, and this person must reconnect once"
-                );
-                self.linking.note_harmful_deletion(successor).await
+                if self.linking.note_harmful_deletion(successor).await? {
+                    tracing::warn!(
+                        "deleting a superseded account revoked its successor too; superseded \
+                         accounts are no longer deleted, and this person must reconnect once"
+                    );
+                }
+                Ok(())
             }
             // Anything else says nothing about the deletion.
             _ => Ok(()),

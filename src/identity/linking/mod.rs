@@ -430,15 +430,23 @@ impl AccountLinking {
         Ok(open)
     }
 
-    /// Remembers that deleting a superseded account killed its successor.
-    pub(super) async fn note_harmful_deletion(&self, successor: &UserId) -> Result<()> {
+    /// Remembers that deleting a superseded account killed its successor. False: the successor had
+    /// ended by itself, by a disconnect or a newer connection, which says nothing.
+    pub(super) async fn note_harmful_deletion(&self, successor: &UserId) -> Result<bool> {
+        let lives = self
+            .connection(successor)
+            .await?
+            .is_some_and(|connection| !connection.value.needs_reauthorization);
+        if !lives {
+            return Ok(false);
+        }
         let seen_at = self.inner.clock.now();
         let record = HarmfulDeletions { seen_at };
         let expires_at = seen_at + HarmfulDeletions::RETENTION;
         self.inner.store.insert(HarmfulDeletions::KEY, &record, expires_at).await?;
         self.change_connection(successor, |connection| connection.needs_reauthorization = true)
             .await?;
-        Ok(())
+        Ok(true)
     }
 
     fn announce_change(&self) {

@@ -186,3 +186,23 @@ async fn an_outage_after_a_deletion_is_not_taken_for_its_harm() {
     assert_eq!(desk.world.scalekit.accounts().len(), 1);
     assert!(desk.has_account(&newest));
 }
+
+/// A successor that was disconnected itself before its predecessor was deleted was not killed by that,
+/// so whoever reconnects leaves nothing behind.
+#[tokio::test]
+async fn a_successor_that_was_disconnected_is_not_taken_for_killed() {
+    let desk = Desk::new().await;
+    let (principal, cookie) = (somebody(), cookie());
+    for _ in 0..2 {
+        desk.connect(&principal, &cookie, "octocat").await;
+    }
+    desk.linking.disconnect(&principal).await.unwrap();
+    // What was disconnected is due before what it had taken the place of.
+    desk.clock.advance(Duration::seconds(1));
+    desk.sweep().await;
+    assert!(desk.world.scalekit.accounts().is_empty());
+    let old = desk.connect(&principal, &cookie, "octocat").await;
+    let newest = desk.connect(&principal, &cookie, "octocat").await;
+    desk.sweep().await;
+    assert!(!desk.has_account(&old) && desk.has_account(&newest));
+}
