@@ -277,7 +277,11 @@ impl AccountLinking {
                     )
                 })
             }
-            Phase::Done { account, .. } => {
+            Phase::Done { account, connection, .. } => {
+                // A poll or another callback was faster, and may not have moved the pointer yet.
+                if let Some(principal) = &flow.value.principal {
+                    self.point_if_open(principal, &id, &connection).await?;
+                }
                 Ok(Finished { account, principal: flow.value.principal })
             }
             Phase::Burned(ending) => Err(ended(&ending)),
