@@ -119,7 +119,7 @@ impl Sweeper {
         match phase {
             Phase::Done { connection, .. } => {
                 if let Some(principal) = principal {
-                    self.linking.settle_done(principal, id, connection).await?;
+                    self.linking.settle_done(principal, &flow, connection).await?;
                 }
             }
             // With the connection: a flow that is undone may have had one.

@@ -3,7 +3,7 @@
 use super::{
     super::{
         connection::ConnectionRecord,
-        flow::{Ending, Flow, FlowPurpose, Phase},
+        flow::{Ending, Flow, FlowPurpose, LIFETIME, Phase},
         person::Person,
     },
     AccountLinking,
@@ -208,15 +208,37 @@ impl AccountLinking {
         Ok(false)
     }
 
+    /// Whether the principal has been connected since this flow was verified, or began to be: then
+    /// what a crash left of it must not take the place of what somebody was told later.
+    pub(super) async fn is_outdated(
+        &self,
+        principal: &PrincipalId,
+        flow: &Versioned<Flow>,
+    ) -> Result<bool> {
+        let Some(record) = self.principal_record(principal).await? else { return Ok(false) };
+        let Some(current) = self.connection_of(&record).await? else { return Ok(false) };
+        // From then on a flow has its whole time once more, and when it is done what is left of it.
+        let claimed_at = flow.expires_at - LIFETIME;
+        let ConnectionRecord { user, connected_at, needs_reauthorization, .. } = &current.value;
+        let is_own = match &flow.value.phase {
+            Phase::Done { connection, .. } => connection == user,
+            _ => flow.value.user == *user,
+        };
+        Ok(!is_own && !needs_reauthorization && *connected_at > claimed_at)
+    }
+
     /// Brings to its end what a flow that is done left undone: the pointer that did not move, or the
     /// connection that nobody took.
     pub(in super::super) async fn settle_done(
         &self,
         principal: &PrincipalId,
-        flow: &FlowId,
+        flow: &Versioned<Flow>,
         user: &UserId,
     ) -> Result<()> {
-        if self.point_if_open(principal, flow, user).await? {
+        let id = &flow.value.id;
+        if self.is_outdated(principal, flow).await? {
+            self.forget_flow(Some(principal), id, None).await?;
+        } else if self.point_if_open(principal, id, user).await? {
             return Ok(());
         }
         let record = self.principal_record(principal).await?.unwrap_or_default();

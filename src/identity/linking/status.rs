@@ -118,6 +118,13 @@ impl AccountLinking {
     async fn settle(&self, id: &FlowId, call: &Call) -> Result<Option<PendingLink>> {
         let Some(flow) = self.flow(id).await? else { return Ok(None) };
         let link = self.link(id, flow.expires_at);
+        if let (Phase::Verifying { .. } | Phase::Done { .. }, Some(principal)) =
+            (&flow.value.phase, &flow.value.principal)
+            && self.is_outdated(principal, &flow).await?
+        {
+            // Left to whoever is bringing it to its end, and else to the sweeper.
+            return Ok(None);
+        }
         match &flow.value.phase {
             Phase::Created => Ok(Some(link)),
             Phase::Consenting { .. } => {
