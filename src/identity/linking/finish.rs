@@ -99,7 +99,7 @@ impl AccountLinking {
                     // Whoever was faster may not have moved the pointer yet, and ours is about to
                     // be told that it is connected.
                     let was_open = self.point_if_open(&principal, &id, &connection).await?;
-                    if is_new && !was_open {
+                    if is_new && !was_open && !self.points_to(&principal, &user).await? {
                         // Finished and disconnected while we asked: nothing of it may come back.
                         self.delete_connection(&user).await?;
                     }
@@ -206,6 +206,11 @@ impl AccountLinking {
         // A disconnect or a newer flow came in between: this one's account is not wanted.
         self.let_go(principal, user, now.as_ref()).await?;
         Ok(false)
+    }
+
+    async fn points_to(&self, principal: &PrincipalId, user: &UserId) -> Result<bool> {
+        let record = self.principal_record(principal).await?;
+        Ok(record.is_some_and(|record| record.connection.as_ref() == Some(user)))
     }
 
     /// Whether the principal has been connected since this flow was verified, or began to be: then
