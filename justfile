@@ -37,6 +37,10 @@ pictures folder="target/screenshots":
 fuzz executions="1000000":
     tests/fuzz/run.sh {{ executions }}
 
+# The flow, the pointer and the sessions under RUNS random interleavings and crashes over each store
+interleavings runs="3000":
+    INTERLEAVINGS={{ runs }} cargo test --locked --test it interleavings -- --nocapture
+
 # Write .env.example and the README's settings anew from their table
 docs:
     UPDATE_DOCS=1 cargo test --test architecture

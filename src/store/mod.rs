@@ -111,6 +111,11 @@ impl Store {
         Ok(Self::new(Arc::new(redis::Redis::open(address, entropy).await?), clock))
     }
 
+    /// Where its records are kept, for whoever puts something in between.
+    pub fn backend(&self) -> Arc<dyn Backend> {
+        Arc::clone(&self.backend)
+    }
+
     /// The record under `key`, unless it has expired. One that is sealed under an older key is written
     /// anew on this occasion; one under a key that was dropped counts as absent.
     pub async fn get<R: Record>(&self, key: &str) -> Result<Option<Versioned<R>>> {

@@ -22,7 +22,7 @@ use axum::{
     serve::ListenerExt as _,
 };
 use bytes::Bytes;
-use futures_util::FutureExt as _;
+use futures_util::{FutureExt as _, future::BoxFuture};
 use serde_json::Value;
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
@@ -228,7 +228,11 @@ pub struct Traffic {
     unexpected: Mutex<Vec<String>>,
     injected: Mutex<Vec<Injected>>,
     gates: Mutex<Vec<(Match, Arc<GateState>)>>,
+    step: Mutex<Option<Step>>,
 }
+
+/// What each request waits for, once it is recorded.
+pub type Step = Arc<dyn Fn(&Call) -> BoxFuture<'static, ()> + Send + Sync>;
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -242,6 +246,7 @@ impl Traffic {
             unexpected: Mutex::default(),
             injected: Mutex::default(),
             gates: Mutex::default(),
+            step: Mutex::default(),
         }
     }
 
@@ -273,6 +278,11 @@ impl Traffic {
             Arc::new(GateState { open: watch::Sender::new(false), waiting: watch::Sender::new(0) });
         lock(&self.gates).push((matching, Arc::clone(&state)));
         Gate(state)
+    }
+
+    /// Has each request wait for a step of its own from now on: whoever orders the steps orders them.
+    pub fn step_by_step(&self, step: Step) {
+        *lock(&self.step) = Some(step);
     }
 
     /// Records that nobody should have asked this, and says so to who did.
@@ -310,6 +320,10 @@ impl Traffic {
             .collect();
         for gate in gates {
             Waiter::pass(gate).await;
+        }
+        let step = lock(&self.step).clone();
+        if let Some(step) = step {
+            step(call).await;
         }
         match self.fault_for(call)? {
             Fault::Status(code, body, headers) => {

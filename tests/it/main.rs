@@ -23,6 +23,7 @@ mod faults;
 mod fakes_selftest;
 mod hosts;
 mod injection;
+mod interleavings;
 mod instances;
 mod journal;
 mod kills;

@@ -16,7 +16,31 @@ use crate::fakes::{
     traffic::Call,
 };
 
+/// What came of following one of Scalekit's links.
+#[derive(Debug)]
+pub struct Followed {
+    /// Under which identifier the account is.
+    pub identifier: String,
+    /// Where the browser is sent back to; `None`: it stays with Scalekit.
+    pub back: Option<Url>,
+}
+
 impl FakeScalekit {
+    /// What a browser does that follows a link and consents at GitHub as this person (`None`: says
+    /// no), without its pages. `None`: the link does not work.
+    pub fn follow(&self, link: &Url, login: Option<&str>) -> Option<Followed> {
+        let token = link.path().strip_prefix("/magicLink/").expect("a link of ours");
+        let at_github = location(&self.follow_link(token))?;
+        let own_state = at_github.query_pairs().find(|(name, _)| name == "state")?.1.into_owned();
+        let identifier = {
+            let state = self.state();
+            let request = state.requests.iter().find(|one| one.state == own_state)?;
+            request.identifier.clone()
+        };
+        let answer = self.finish(&own_state, login.map(|login| self.0.github.token_of(login)));
+        Some(Followed { identifier, back: location(&answer) })
+    }
+
     pub(super) async fn answer_browser(&self, call: &Call) -> Response {
         if call.method != "GET" {
             return (StatusCode::METHOD_NOT_ALLOWED, "GET only").into_response();
@@ -139,6 +163,11 @@ fn send_back(mut url: Url, what: (&str, &str), state: Option<String>) -> Respons
 
 fn redirect(to: &str) -> Response {
     (StatusCode::FOUND, [(header::LOCATION, to.to_owned())]).into_response()
+}
+
+fn location(response: &Response) -> Option<Url> {
+    let location = response.headers().get(header::LOCATION)?.to_str().ok()?;
+    Some(Url::parse(location).expect("an absolute address"))
 }
 
 fn failed_to_exchange() -> Response {

@@ -4,7 +4,7 @@
 //! fault of the server, none leads to a foreign place or tells a secret ([`judge`]), and what was
 //! under way before goes on afterwards ([`scene`]).
 
-mod chance;
+pub mod chance;
 mod complete;
 mod judge;
 mod kinds;
