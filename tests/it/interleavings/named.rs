@@ -107,7 +107,7 @@ impl Scene {
 }
 
 /// One callback, twice: the second finishes what the first has verified, and the process ends before
-/// the second has moved the pointer. Found by run 363.
+/// the second has moved the pointer.
 #[tokio::test]
 async fn whoever_is_told_that_they_are_connected_is_so_after_a_crash() {
     let mut scene = Scene::set().await;
@@ -125,7 +125,7 @@ async fn whoever_is_told_that_they_are_connected_is_so_after_a_crash() {
 }
 
 /// A crash leaves a flow that was verified, and its person connects another account with a newer
-/// one: what is taken up afterwards must not take that one's place. Found by runs 712 and 10425.
+/// one: what is taken up afterwards must not take that one's place.
 #[tokio::test]
 async fn what_a_crash_left_does_not_take_the_place_of_what_was_told_later() {
     let ways: [&[&str]; 2] = [
@@ -158,7 +158,7 @@ async fn what_a_crash_left_does_not_take_the_place_of_what_was_told_later() {
 }
 
 /// Two requests finish one flow; the one that wrote the connection comes last, when the other has
-/// moved the pointer to it. Found by run 20861.
+/// moved the pointer to it.
 #[tokio::test]
 async fn of_two_who_finish_together_none_takes_back_what_the_other_was_told() {
     let scene = Scene::set().await;

@@ -21,6 +21,8 @@ pub struct Plan {
     pub has_crashes: bool,
     /// The dashboard is, or changes to and from, Scalekit-users-only mode.
     pub users_only: bool,
+    /// People press twice and open pages again, and their programs ask meanwhile.
+    pub is_hasty: bool,
     pub links_are_shared: bool,
     pub tokens_per_account: bool,
     pub mismatch_consumes: bool,
@@ -46,6 +48,7 @@ impl Plan {
             processes: 1 + usize::from(chance.one_in(3)),
             has_crashes: !chance.one_in(4),
             users_only: chance.one_in(8),
+            is_hasty: chance.one_in(3),
             links_are_shared: chance.one_in(8),
             tokens_per_account: chance.one_in(2),
             mismatch_consumes: chance.one_in(2),
@@ -116,7 +119,7 @@ pub fn next(plan: &Plan, known: &Knowledge, jumps_left: usize, chance: &mut Chan
     }
     arrivals(plan, known, &mut ballot);
     for caller in 0..known.callers.len() {
-        calls(known, caller, &mut ballot);
+        calls(plan, known, caller, &mut ballot);
     }
     for flow in 0..known.flows.len() {
         pages(known, flow, &mut ballot);
@@ -125,7 +128,7 @@ pub fn next(plan: &Plan, known: &Knowledge, jumps_left: usize, chance: &mut Chan
         visits(plan, known, link, &mut ballot);
     }
     for consent in 0..known.consents.len() {
-        returns(known, consent, &mut ballot);
+        returns(plan, known, consent, &mut ballot);
     }
     ballot.draw()
 }
@@ -151,7 +154,7 @@ fn arrivals(plan: &Plan, known: &Knowledge, ballot: &mut Ballot<'_>) {
     }
 }
 
-fn calls(known: &Knowledge, caller: usize, ballot: &mut Ballot<'_>) {
+fn calls(plan: &Plan, known: &Knowledge, caller: usize, ballot: &mut Ballot<'_>) {
     if !known.callers[caller].lives() {
         ballot.add(1, Deed::Status { caller });
         return;
@@ -164,7 +167,7 @@ fn calls(known: &Knowledge, caller: usize, ballot: &mut Ballot<'_>) {
     let eager = if open.count() < 2 { 4 } else { 1 };
     ballot.add(eager, Deed::Begin { caller, reconnect: true });
     ballot.add(eager, Deed::Begin { caller, reconnect: false });
-    ballot.add(4, Deed::Status { caller });
+    ballot.add(if plan.is_hasty { 8 } else { 4 }, Deed::Status { caller });
     ballot.add(2, Deed::Look { caller });
     ballot.add(2, Deed::Read { caller });
     ballot.add(1, Deed::Disconnect { caller });
@@ -222,7 +225,7 @@ fn visits(plan: &Plan, known: &Knowledge, number: usize, ballot: &mut Ballot<'_>
     }
 }
 
-fn returns(known: &Knowledge, number: usize, ballot: &mut Ballot<'_>) {
+fn returns(plan: &Plan, known: &Knowledge, number: usize, ballot: &mut Ballot<'_>) {
     let consent = &known.consents[number];
     let (link, browser) = (consent.link, consent.browser);
     if known.links[link].state.is_none() {
@@ -231,6 +234,7 @@ fn returns(known: &Knowledge, number: usize, ballot: &mut Ballot<'_>) {
     let whole = |browser, how| Deed::Complete { browser, link, consent: Some(number), how };
     let weight = match consent.tries {
         0 => 14,
+        1..4 if plan.is_hasty => 14,
         1 => 4,
         _ => 1,
     };
