@@ -128,6 +128,7 @@ impl Run<'_> {
         let flow = &self.known.flows[known.flow];
         let must_be = known.presser != browser
             && consent.link == link
+            && consent.auth_request_id.is_some()
             && !self.known.was_verified(consent)
             && known.completed.is_some_and(|at| at < hand.began)
             && flow.ended.is_none()
