@@ -94,7 +94,12 @@ impl AccountLinking {
             account: account.clone(),
         };
         if !self.advance(&flow, done).await? {
-            let ending = match self.flow(&id).await?.map(|flow| flow.value.phase) {
+            let found = self.flow(&id).await?.map(|flow| flow.value.phase);
+            if found.is_none() && self.points_to(&principal, &user).await? {
+                // Somebody was faster, and its time is over: this machine was asleep meanwhile.
+                return Ok(finished(account));
+            }
+            let ending = match found {
                 Some(Phase::Done { account, connection, .. }) => {
                     // Whoever was faster may not have moved the pointer yet, and ours is about to
                     // be told that it is connected.
