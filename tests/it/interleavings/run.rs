@@ -15,7 +15,7 @@ use pr_summarizer::{
 use tokio::{select, time::timeout};
 
 use super::{
-    deeds::{Answer, Deed, perform},
+    deeds::{Answer, Deed, Proof, perform},
     gates::Gates,
     house::{Ground, House, Repeatable},
     knowledge::{BROWSERS, Browser, Consent, Knowledge},
@@ -256,7 +256,8 @@ impl<'w> Run<'w> {
     fn pause(&mut self) {
         self.pass(26 * 60);
         for caller in &mut self.known.callers {
-            caller.may_be_gone = true;
+            // How long a token is good for is another room's affair.
+            caller.may_be_gone |= !matches!(caller.proof, Proof::Token(_));
         }
         for subject in self.ledger.subjects() {
             self.ledger.may_be_lost(&subject);
