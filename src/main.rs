@@ -7,7 +7,6 @@ use std::{
 };
 
 use clap::Parser as _;
-use mimalloc::MiMalloc;
 use pr_summarizer::{
     app::{App, StdioApp, doctor},
     config::{self, Cli, Command, Environment, KeySource, LocalKey, Settings},
@@ -17,9 +16,6 @@ use pr_summarizer::{
 use rmcp::transport::stdio_pipes;
 use secrecy::ExposeSecret as _;
 use tokio::signal;
-
-#[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();

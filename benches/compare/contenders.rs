@@ -16,7 +16,7 @@ use crate::{
     load::tool,
     oauth_client::OAuthClient,
     process::Process,
-    support::Server,
+    support::{Server, program},
     upstream::Upstream,
     wire::Seat,
 };
@@ -182,7 +182,7 @@ fn floor(name: &'static str, manner: Manner) -> Recipe {
 /// Our program by itself, with settings as good as any: for how it starts, and what it takes when idle.
 pub fn ours(state: &Path) -> Command {
     fs::create_dir_all(state).unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_pr-summarizer"));
+    let mut command = Command::new(program());
     command.env_clear().current_dir(state).env("STATE_DIR", state).envs([
         ("SCALEKIT_ENVIRONMENT_URL", "http://127.0.0.1:9"),
         ("SCALEKIT_CLIENT_ID", "nobody"),

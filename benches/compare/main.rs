@@ -90,8 +90,7 @@ async fn main() {
     if arguments.write {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
         let by_hand = fs::read_to_string(folder.join("benches/compare/by_hand.md")).unwrap();
-        let program = Path::new(env!("CARGO_BIN_EXE_pr-summarizer"));
-        let text = report::document(&results, program, &by_hand);
+        let text = report::document(&results, &support::program(), &by_hand);
         fs::write(folder.join("BENCHMARKS.md"), text).unwrap();
     }
     assert!(!arguments.gates || gates.iter().all(|gate| gate.is_kept), "a bound is not kept");

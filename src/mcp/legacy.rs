@@ -6,6 +6,7 @@
 //! held against JSON-RPC, so that malformed ones get its error instead of a bare status.
 
 mod json;
+mod lists;
 mod message;
 
 use std::time::Duration;
@@ -22,7 +23,8 @@ use rmcp::model::{ErrorCode, InitializeRequestParams, RequestId};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use self::message::Message;
+pub(super) use self::lists::Lists;
+use self::{lists::Asked, message::Message};
 use super::{
     RunningCalls,
     caller::Caller,
@@ -58,6 +60,7 @@ pub(super) struct Door {
     pub(super) running: RunningCalls,
     pub(super) entrance: Entrance,
     pub(super) turnstile: Turnstile,
+    pub(super) lists: Lists,
 }
 
 /// The middleware of `/mcp`.
@@ -222,12 +225,27 @@ impl Door {
             },
             Caller::Sessionless => None,
         };
+        // Of sessions alone: in the newer era an answer also says how it may be kept.
+        let asked = match &caller {
+            Caller::Known { session: Some(_), .. } => Asked::by(&parts.headers, &message),
+            _ => None,
+        };
         parts.extensions.insert(caller);
-        let response = forward(parts, message, next).await;
+        let response = match asked {
+            Some(asked) => self.list(&asked, parts, message, next).await,
+            None => forward(parts, message, next).await,
+        };
         match passage {
             Some(passage) => until_sent(passage, response),
             None => response,
         }
+    }
+
+    async fn list(&self, asked: &Asked, parts: Parts, message: Message, next: Next) -> Response {
+        if let Some(known) = self.lists.answer(asked) {
+            return known;
+        }
+        self.lists.keep(asked, forward(parts, message, next).await).await
     }
 
     async fn delete(&self, admitted: &Admitted, headers: &HeaderMap) -> Response {

@@ -145,6 +145,48 @@ async fn unconnected_callers_get_the_link_with_the_failure() {
     assert!(!modern.progress.is_empty());
 }
 
+/// It is written once: whoever asks later gets the same bytes under their own id, and nothing that
+/// would have been refused is let through.
+#[tokio::test]
+async fn a_list_of_tools_is_the_same_each_time() {
+    let server = Server::start().await;
+    let agents = [server.agent().await, server.agent().await];
+    let ask =
+        async |agent: usize, id: Value, params: Option<Value>, version: &str, accept: &str| {
+            let mut message = json!({ "jsonrpc": "2.0", "id": id, "method": "tools/list" });
+            if let Some(params) = params {
+                message["params"] = params;
+            }
+            let request = agents[agent]
+                .http
+                .post(server.url("/mcp"))
+                .header("mcp-session-id", agents[agent].session())
+                .header("mcp-protocol-version", version)
+                .header(header::ACCEPT, accept)
+                .json(&message);
+            let answer = request.send().await.unwrap();
+            let status = answer.status().as_u16();
+            let kind = answer.headers().get(header::CONTENT_TYPE).cloned();
+            (status, kind, answer.text().await.unwrap())
+        };
+    let all = "application/json, text/event-stream";
+    let (status, kind, first) = ask(0, json!(1), None, "2025-11-25", all).await;
+    assert_eq!(status, 200);
+    for (agent, id) in [(0, json!(1)), (1, json!("a \"b\"")), (1, json!(-7))] {
+        let again = ask(agent, id.clone(), Some(json!({})), "2025-11-25", all).await;
+        let expected = first.replacen("\"id\":1", &format!("\"id\":{id}"), 1);
+        assert_eq!(again, (200, kind.clone(), expected));
+        // Asked so that the SDK has to look.
+        let asked = ask(agent, id, Some(json!({ "_meta": {} })), "2025-11-25", all).await;
+        assert_eq!(asked, again);
+    }
+    assert_eq!(ask(1, json!(2), None, "1999-01-01", all).await.0, 400);
+    assert_eq!(ask(1, json!(2), None, "2025-11-25", "application/json").await.0, 406);
+    let cursor = Some(json!({ "cursor": "x" }));
+    assert!(ask(1, json!(2), cursor, "2025-11-25", all).await.2.contains("-32602"));
+    assert_eq!(ask(1, json!(2), None, "2025-06-18", all).await.0, 200);
+}
+
 /// The tool list is a contract: a snapshot per tool, and rules over the whole.
 #[tokio::test]
 async fn the_tools_are_a_contract() {

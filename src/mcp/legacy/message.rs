@@ -18,7 +18,7 @@ use super::{
     refuse,
 };
 
-const VERSION_HEADER: &str = "mcp-protocol-version";
+pub(super) const VERSION_HEADER: &str = "mcp-protocol-version";
 const VERSION_META: &str = "io.modelcontextprotocol/protocolVersion";
 
 /// How long a body may take to arrive: whoever sends a byte now and then holds a connection. The
@@ -38,6 +38,14 @@ impl Message {
 
     pub(super) fn param(&self, path: &str) -> Option<&Value> {
         self.value.pointer(&format!("/params/{path}"))
+    }
+
+    /// Whether the parameters say nothing.
+    pub(super) fn is_without_params(&self) -> bool {
+        match self.value.get("params") {
+            None | Some(Value::Null) => true,
+            Some(params) => params.as_object().is_some_and(Map::is_empty),
+        }
     }
 
     /// All parameters, if they are of this kind.

@@ -14,4 +14,4 @@ pub use ear::{Ear, assert_tells_nothing};
 pub use failing_store::{Failing, FailingStore};
 pub use fleet::{Balancer, Fleet};
 pub use pipe::{Pipe, Stream};
-pub use server::Server;
+pub use server::{Server, program};

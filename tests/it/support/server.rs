@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    path::Path,
+    path::{Path, PathBuf},
     process::{ExitStatus, Output, Stdio},
     sync::Arc,
 };
@@ -163,7 +163,7 @@ impl Server {
 
     /// The program with these settings; its streams are the caller's.
     pub fn command(&self) -> Command {
-        let mut program = Command::new(env!("CARGO_BIN_EXE_pr-summarizer"));
+        let mut program = Command::new(program());
         // A log at its loudest must not tell more of anybody.
         program
             .env_clear()
@@ -227,6 +227,12 @@ impl Server {
         });
         self.running = Running::Program(program);
     }
+}
+
+/// The program: the one that cargo has built with the tests, or another build of it, named in `PROGRAM`.
+pub fn program() -> PathBuf {
+    let named = std::env::var_os("PROGRAM").map(PathBuf::from);
+    named.unwrap_or_else(|| env!("CARGO_BIN_EXE_pr-summarizer").into())
 }
 
 impl ServerBuilder {

@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# Measures the program as it ships beside others:  benches/compare/run.sh [FLAGS of the bench, such as --write or --gates]
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+target=${CARGO_TARGET_DIR:-$PWD/target}
+cargo build --locked --release --quiet --bin pr-summarizer
+# The gates compare with the floor alone, which needs neither Node nor Python.
+if [[ " $* " != *" --gates "* ]]; then benches/compare/servers/install.sh; fi
+PROGRAM=$target/release/pr-summarizer cargo bench --locked --quiet --bench compare -- "$@"
