@@ -37,6 +37,10 @@ pictures folder="target/screenshots":
 fuzz executions="1000000":
     tests/fuzz/run.sh {{ executions }}
 
+# The server beside a bare one and others; `--write` makes BENCHMARKS.md anew, `--gates` compares with the bare one alone
+bench *flags:
+    benches/compare/run.sh {{ flags }}
+
 # The flow, the pointer and the sessions under RUNS random interleavings and crashes over each store
 interleavings runs="3000":
     INTERLEAVINGS={{ runs }} cargo test --locked --test it interleavings -- --nocapture

@@ -76,7 +76,8 @@ pub async fn run(rounds: usize, is_short: bool, wanted: impl Fn(&str) -> bool) -
         contenders::rehearse(contender).await;
     }
     let mut results = Results::new();
-    for round in 0..rounds {
+    // The first round warms up: some servers compile as they run.
+    for round in 0..=rounds {
         for at in 0..running.len() {
             let contender = &running[(at + round) % running.len()];
             let mut figures = costs(contender).await;
@@ -85,9 +86,11 @@ pub async fn run(rounds: usize, is_short: bool, wanted: impl Fn(&str) -> bool) -
                 figures.extend(waiting(contender).await);
             }
             eprintln!("round {round}: {}", contender.name);
-            results.entry(contender.name).or_default().push(figures);
+            if round > 0 {
+                results.entry(contender.name).or_default().push(figures);
+            }
         }
-        if !is_short {
+        if !is_short && round > 0 {
             for (name, figures) in starts(&recipes, &upstream, wanted(contenders::OURS)).await {
                 if let Some(round) = results.get_mut(name).and_then(|rounds| rounds.last_mut()) {
                     round.extend(figures);
@@ -129,19 +132,23 @@ async fn waiting(contender: &Contender) -> Figures {
 }
 
 /// New processes, each alone: how they start, and what they take before and after some sessions.
-async fn starts(recipes: &[Recipe], upstream: &Upstream, ours: bool) -> Results {
-    let mut results = Results::new();
+async fn starts(
+    recipes: &[Recipe],
+    upstream: &Upstream,
+    ours: bool,
+) -> BTreeMap<&'static str, Figures> {
+    let mut results = BTreeMap::new();
     if ours {
         let state = tempfile::tempdir().unwrap();
         // The first start makes keys and a store; then it is as on all other days.
         drop(Process::start(contenders::ours(state.path()), None).await);
         let figures = start(contenders::ours(state.path())).await;
-        results.insert(contenders::OURS, vec![figures]);
+        results.insert(contenders::OURS, figures);
     }
     for recipe in recipes {
         let mut command = (recipe.command)();
         command.env("UPSTREAM", upstream.url());
-        results.insert(recipe.name, vec![start(command).await]);
+        results.insert(recipe.name, start(command).await);
     }
     results
 }
