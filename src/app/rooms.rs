@@ -65,6 +65,10 @@ impl Rooms {
         let keyring = Keyring::new(prepared.session_keys.current, prepared.session_keys.previous);
         let store = open_store(&settings.store, &keyring, &clock, &entropy).await?;
         let transport = Transport::new(TransportSettings::default(), entropy.clone())?;
+        transport.prepare(match &settings.access {
+            Access::Scalekit { environment_url, .. } => environment_url,
+            Access::Token { api_url, .. } => api_url,
+        })?;
         let authorization = authorization(&settings, &store, &keyring, &clock, &entropy).await?;
         let register = authorization.as_ref().map(register_of);
         let linking = AccountLinking::new(

@@ -295,12 +295,18 @@ impl Transport {
     }
 
     fn with(clients: reqwest::Result<Clients>, entropy: Arc<dyn Entropy>) -> Result<Self> {
-        let clients = clients.map_err(|error| {
-            Failure::new(FailureCode::Internal, "The HTTP client could not be built.")
-                .caused_by(error)
-        })?;
+        let clients = clients.map_err(unbuildable)?;
         let lanes = Arc::new(Lanes::new(clients.settings()));
         Ok(Self { clients: Arc::new(clients), lanes, entropy })
+    }
+
+    /// Builds now what a request to this address needs: a machine without certificates is told of at
+    /// the start, and not with the first call.
+    ///
+    /// # Errors
+    /// `internal`.
+    pub fn prepare(&self, url: &Url) -> Result<()> {
+        self.clients.of(url).map(|_| ()).map_err(unbuildable)
     }
 
     /// Begins a request.
@@ -459,6 +465,10 @@ impl Transport {
         let fraction = f64::from(u32::from_le_bytes(random)) / f64::from(u32::MAX);
         self.clients.settings().backoff.saturating_mul(1 << attempt.min(8)).mul_f64(fraction)
     }
+}
+
+fn unbuildable(error: reqwest::Error) -> Box<Failure> {
+    Failure::new(FailureCode::Internal, "The HTTP client could not be built.").caused_by(error)
 }
 
 #[cfg(test)]

@@ -128,11 +128,13 @@ impl Llm {
         };
         let dialect = Dialect::default();
         dialect.max_completion_tokens.store(is_openai, Ordering::Relaxed);
+        let transport = Transport::new(transport, entropy)?;
+        transport.prepare(&base)?;
         Ok(Self(Arc::new(Inner {
             endpoint: Endpoint::new(&base, settings.api_key),
             host,
             model: settings.model,
-            transport: Transport::new(transport, entropy)?,
+            transport,
             drafting: reqwest::Client::builder()
                 .no_proxy()
                 .tls_certs_only([])

@@ -11,7 +11,8 @@ use crate::upstream::tls;
 /// Chooses by address. A proxy cannot reach this machine's loopback, or would reach its own.
 #[derive(Debug)]
 pub(super) struct Clients {
-    by_proxy: Client,
+    /// To everywhere else, with the system's certificates: built when first needed.
+    by_proxy: OnceLock<Client>,
     /// To this machine without TLS, and so without reading the system's certificates.
     direct: Client,
     /// To this machine with TLS, which is rare: built when first needed.
@@ -22,7 +23,7 @@ pub(super) struct Clients {
 impl Clients {
     pub(super) fn new(settings: TransportSettings) -> reqwest::Result<Self> {
         Ok(Self {
-            by_proxy: builder(&settings).build()?,
+            by_proxy: OnceLock::new(),
             direct: builder(&settings).no_proxy().tls_certs_only([]).build()?,
             direct_tls: OnceLock::new(),
             settings,
@@ -33,7 +34,7 @@ impl Clients {
     pub(super) fn over(begun: ClientBuilder, settings: TransportSettings) -> reqwest::Result<Self> {
         let only = limited(begun, &settings).build()?;
         Ok(Self {
-            by_proxy: only.clone(),
+            by_proxy: OnceLock::from(only.clone()),
             direct: only.clone(),
             direct_tls: OnceLock::from(only),
             settings,
@@ -52,18 +53,22 @@ impl Clients {
     /// The client for this address.
     pub(super) fn of(&self, url: &Url) -> reqwest::Result<&Client> {
         if !is_loopback(url) {
-            return Ok(&self.by_proxy);
+            return built(&self.by_proxy, builder(&self.settings));
         }
         if url.scheme() == "http" {
             return Ok(&self.direct);
         }
-        if let Some(client) = self.direct_tls.get() {
-            return Ok(client);
-        }
-        let built = builder(&self.settings).no_proxy().build()?;
-        // Two first requests at once may both have built one; the second is dropped.
-        Ok(self.direct_tls.get_or_init(|| built))
+        built(&self.direct_tls, builder(&self.settings).no_proxy())
     }
+}
+
+fn built(place: &OnceLock<Client>, begun: ClientBuilder) -> reqwest::Result<&Client> {
+    if let Some(client) = place.get() {
+        return Ok(client);
+    }
+    let client = begun.build()?;
+    // Two first requests at once may both have built one; the second is dropped.
+    Ok(place.get_or_init(|| client))
 }
 
 /// Proxies of the system (`HTTPS_PROXY`) are used, as operators expect.
