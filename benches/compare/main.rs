@@ -11,6 +11,7 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::cast_precision_loss,
+    clippy::disallowed_methods,
     unreachable_pub,
     missing_docs,
     reason = "a measurement stops at the first surprise"
@@ -77,9 +78,11 @@ async fn main() {
         return std::thread::spawn(move || runtime.block_on(floor::serve(manner))).join().unwrap();
     }
     let only = &arguments.only;
-    let wanted = |name: &str| match arguments.gates {
-        true => [contenders::OURS, contenders::OURS_OAUTH, contenders::FLOOR].contains(&name),
-        false => only.is_empty() || only.iter().any(|part| name.contains(part.as_str())),
+    let wanted = |name: &str| {
+        if arguments.gates {
+            return [contenders::OURS, contenders::OURS_OAUTH, contenders::FLOOR].contains(&name);
+        }
+        only.is_empty() || only.iter().any(|part| name.contains(part.as_str()))
     };
     let results = rounds::run(arguments.rounds, arguments.gates, wanted).await;
     report::print(&results);

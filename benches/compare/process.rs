@@ -17,7 +17,7 @@ use tokio::{
 use crate::wire::{Seat, Wire, initialize};
 
 /// No server needs longer to start.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// How exactly a start is timed.
 const LOOK_EVERY: Duration = Duration::from_micros(500);
 

@@ -150,7 +150,7 @@ pub fn gates(results: &Results, program: &Path) -> Vec<Gate> {
     );
     absolute("resident when idle", Figure::Idle, 1.0 / 1024.0, Some(12.0), None, "MiB");
     absolute("resident for a session", Figure::Session, 1.0, Some(1024.0), None, "bytes");
-    let size = fs::metadata(program).map(|it| it.len() as f64 / 1e6).unwrap_or(f64::NAN);
+    let size = fs::metadata(program).map_or(f64::NAN, |it| it.len() as f64 / 1e6);
     gates.push(Gate {
         what: "the program's file".to_owned(),
         bound: "≤ 12 MB".to_owned(),

@@ -43,7 +43,7 @@ impl Seat {
         let mut wire = Wire::open(address).await;
         let (head, _) = wire.exchange(&seat.request(&initialize())).await;
         if let Some(id) = header(&head, "mcp-session-id") {
-            seat.headers.push_str(&format!("mcp-session-id: {id}\r\n"));
+            seat.headers += &["mcp-session-id: ", id, "\r\n"].concat();
         }
         seat.headers.push_str("mcp-protocol-version: 2025-11-25\r\n");
         let ready = json!({ "jsonrpc": "2.0", "method": "notifications/initialized" });

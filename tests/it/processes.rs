@@ -73,7 +73,7 @@ async fn program(world: &World, public_port: u16, state: &TempDir) -> (u16, Chil
     let free = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let port = free.local_addr().unwrap().port();
     drop(free);
-    let mut program = Command::new(env!("CARGO_BIN_EXE_pr-summarizer"))
+    let mut program = Command::new(crate::support::program())
         .env_clear()
         .env("PORT", port.to_string())
         .env("PUBLIC_BASE_URL", format!("http://127.0.0.1:{public_port}"))

@@ -6,7 +6,7 @@ use tokio::process::Command;
 
 async fn run(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
     let folder = tempfile::tempdir().unwrap();
-    Command::new(env!("CARGO_BIN_EXE_pr-summarizer"))
+    Command::new(crate::support::program())
         .args(arguments)
         .env_clear()
         .envs(environment.iter().copied())

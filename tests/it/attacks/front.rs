@@ -123,7 +123,7 @@ pub async fn a16(house: &mut House) {
     };
     let folder = tempfile::tempdir().unwrap();
     let start = async |settings: &[(&str, &str)]| {
-        let mut program = Command::new(env!("CARGO_BIN_EXE_pr-summarizer"));
+        let mut program = Command::new(crate::support::program());
         program.env_clear().current_dir(folder.path()).arg("--check-config");
         program.envs([
             ("AUTH_MODE", mode),
