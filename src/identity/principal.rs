@@ -46,8 +46,11 @@ impl ClientName {
 /// What is kept about a principal; the default is one that has never linked anything.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct PrincipalRecord {
-    /// Which connection it uses: the one that was verified last.
+    /// Which connection it uses: the one that was verified, or chosen again, last.
     pub connection: Option<UserId>,
+    /// Since when.
+    #[serde(default)]
+    pub connected_at: Option<Timestamp>,
     /// Connections that the pointer has left and that were not let go of yet.
     #[serde(default)]
     pub superseded: Vec<UserId>,

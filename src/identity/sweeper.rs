@@ -145,9 +145,15 @@ impl Sweeper {
             }
             // Whoever wrote it down may have come no further, and nobody may read with it any more.
             self.linking.forget_connection(&key).await?;
+            let mut living = None;
+            if let Some(successor) = &due.value.successor
+                && self.linking.works(successor).await?
+            {
+                living = Some(successor);
+            }
             match scalekit.delete_account(&due.value.user, &call).await {
                 Ok(()) => {
-                    if let Some(successor) = &due.value.successor {
+                    if let Some(successor) = living {
                         self.look_at_successor(scalekit, successor, &call).await?;
                     }
                     store.remove_if::<DeletionRecord>(&key, due.version).await?;

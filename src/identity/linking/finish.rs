@@ -192,11 +192,13 @@ impl AccountLinking {
             self.forget_flow(Some(principal), flow, None).await?;
             return Ok(false);
         }
+        let moved_at = self.inner.clock.now();
         let now = self
             .change_principal(principal, |record| {
                 if record.flows.contains(flow) {
                     record.flows.retain(|open| open != flow);
                     record.last_ending = None;
+                    record.connected_at = Some(moved_at);
                     let before = record.connection.replace(user.clone());
                     record.superseded.extend(before.filter(|before| before != user));
                 }
@@ -230,11 +232,13 @@ impl AccountLinking {
         // From then on a flow has its whole time once more, and when it is done what is left of it.
         let claimed_at = flow.expires_at - LIFETIME;
         let ConnectionRecord { user, connected_at, needs_reauthorization, .. } = &current.value;
+        // A connection that was chosen again is older than the choice.
+        let connected_at = record.connected_at.unwrap_or(*connected_at);
         let is_own = match &flow.value.phase {
             Phase::Done { connection, .. } => connection == user,
             _ => flow.value.user == *user,
         };
-        Ok(!is_own && !needs_reauthorization && *connected_at > claimed_at)
+        Ok(!is_own && !needs_reauthorization && connected_at > claimed_at)
     }
 
     /// Brings to its end what a flow that is done left undone: the pointer that did not move, or the

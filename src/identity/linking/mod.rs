@@ -430,14 +430,16 @@ impl AccountLinking {
         Ok(open)
     }
 
-    /// Remembers that deleting a superseded account killed its successor. False: the successor had
-    /// ended by itself, by a disconnect or a newer connection, which says nothing.
+    /// Whether this connection exists and, as far as is known, works.
+    pub(super) async fn works(&self, user: &UserId) -> Result<bool> {
+        let found = self.connection(user).await?;
+        Ok(found.is_some_and(|found| !found.value.needs_reauthorization))
+    }
+
+    /// Remembers that deleting a superseded account killed its successor, which worked before. False:
+    /// the successor is gone, by a disconnect or a newer connection, which says nothing.
     pub(super) async fn note_harmful_deletion(&self, successor: &UserId) -> Result<bool> {
-        let lives = self
-            .connection(successor)
-            .await?
-            .is_some_and(|connection| !connection.value.needs_reauthorization);
-        if !lives {
+        if self.connection(successor).await?.is_none() {
             return Ok(false);
         }
         let seen_at = self.inner.clock.now();

@@ -157,6 +157,28 @@ async fn what_a_crash_left_does_not_take_the_place_of_what_was_told_later() {
     }
 }
 
+/// The same where the person went on with an account that the browser had connected before.
+#[tokio::test]
+async fn what_a_crash_left_does_not_take_the_place_of_what_was_chosen_again() {
+    let mut scene = Scene::set().await;
+    let with = scene.back("mira-holm").await;
+    assert!(matches!(scene.complete(with).await, Answer::Completed(Ok(_))));
+    let known = scene.linking().look(&scene.principal).await.unwrap();
+    let Some(Status::Connected(known)) = known else { panic!("{known:?}") };
+    scene.stage.clock.advance(Duration::minutes(1));
+    let with = scene.back("octocat").await;
+    let mut left = scene.complete(with);
+    scene.walk(1, &mut left, &["asks Scalekit POST verify", "get flow"]).await;
+    drop(left);
+    scene.house.restart(0).await;
+    scene.stage.clock.advance(Duration::minutes(1));
+    let begun = scene.linking().begin(&scene.principal, true, &call()).await.unwrap();
+    let Status::Pending(link) = begun else { panic!("no link: {begun:?}") };
+    scene.linking().reuse(&link.flow, &scene.cookie, known.account.id).await.unwrap();
+    scene.linking().status(&scene.principal, &call()).await.unwrap();
+    assert_eq!(scene.login().await.as_deref(), Some("mira-holm"));
+}
+
 /// Two requests finish one flow; the one that wrote the connection comes last, when the other has
 /// moved the pointer to it.
 #[tokio::test]

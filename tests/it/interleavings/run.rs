@@ -123,7 +123,7 @@ impl<'w> Run<'w> {
 
     /// To the end, or to the first thing that is wrong.
     pub async fn run(&mut self) -> Verdict {
-        let pause = self.plan.has_long_pause.then(|| self.chance.below(self.plan.deeds));
+        let pause = self.plan.has_long_pause.then(|| 1 + self.chance.below(self.plan.deeds));
         let mut deeds = 0;
         while deeds < self.plan.deeds || !self.hands.is_empty() {
             let may_begin = deeds < self.plan.deeds && self.hands.len() < self.plan.hands;
