@@ -16,9 +16,6 @@ use tracing_subscriber::{
 
 use crate::config::{LogFormat, LogSettings};
 
-/// What is logged when `RUST_LOG` is unset.
-const DEFAULT_LEVEL: LevelFilter = LevelFilter::INFO;
-
 /// How loud a library may be, whatever `RUST_LOG` says. A name covers all targets under it.
 const CEILINGS: &[(&str, LevelFilter)] = &[
     // Logs and displays the bodies of failed requests.
@@ -43,11 +40,12 @@ pub fn init(settings: &LogSettings) {
     let _ = tracing::subscriber::set_global_default(subscriber(settings, standard_error()));
 }
 
-/// Standard error without the standard library's lock, at which the threads that answer calls would
-/// wait for each other with every line. A line is one write, which a pipe takes whole up to 4 KiB
-/// (pipe(7), `PIPE_BUF`).
+/// On Linux standard error without the standard library's lock, at which the threads that answer calls
+/// would wait for each other with every line. A line is one write, which a pipe takes whole up to
+/// 4 KiB (pipe(7), `PIPE_BUF`); a longer one, of which there are few, may be parted by another when the
+/// pipe is full. Elsewhere a pipe takes less.
 fn standard_error() -> BoxMakeWriter {
-    #[cfg(unix)]
+    #[cfg(target_os = "linux")]
     if let Ok(own) = std::os::fd::AsFd::as_fd(&io::stderr()).try_clone_to_owned() {
         return BoxMakeWriter::new(std::fs::File::from(own));
     }
@@ -59,8 +57,6 @@ pub fn subscriber<W>(settings: &LogSettings, writer: W) -> impl Subscriber + Sen
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    let wanted = settings.filter.as_deref().and_then(|filter| filter.parse::<Targets>().ok());
-    let wanted = wanted.unwrap_or_else(|| Targets::new().with_default(DEFAULT_LEVEL));
     let lines = match settings.format {
         LogFormat::Text => tracing_subscriber::fmt::layer().with_writer(writer).boxed(),
         LogFormat::Json => {
@@ -70,7 +66,7 @@ where
     let ceilings =
         Targets::new().with_default(LevelFilter::TRACE).with_targets(CEILINGS.iter().copied());
     // Both must let a record through.
-    tracing_subscriber::registry().with(lines).with(wanted).with(ceilings)
+    tracing_subscriber::registry().with(lines).with(settings.filter.clone()).with(ceilings)
 }
 
 #[cfg(test)]
@@ -94,10 +90,10 @@ mod tests {
     }
 
     /// What is written by records of every kind under these settings.
-    fn written(format: LogFormat, filter: Option<&str>) -> String {
+    fn written(format: LogFormat, filter: &str) -> String {
         let captured = Captured::default();
         let writer = captured.clone();
-        let settings = LogSettings { format, filter: filter.map(str::to_owned) };
+        let settings = LogSettings { format, filter: filter.parse().unwrap() };
         let subscriber = subscriber(&settings, move || writer.clone());
         tracing::subscriber::with_default(subscriber, || {
             tracing::info!(count = 3, "our info");
@@ -121,7 +117,7 @@ mod tests {
         for filter in
             ["trace", "rmcp=trace", "trace,rmcp::transport=trace,async_openai=trace,hyper=trace,h2"]
         {
-            let log = written(LogFormat::Text, Some(filter));
+            let log = written(LogFormat::Text, filter);
             assert!(!log.contains("canary"), "{filter}: {log}");
             assert!(log.contains("their warning"), "{filter}: {log}");
         }
@@ -129,17 +125,17 @@ mod tests {
 
     #[test]
     fn a_filter_can_say_more_or_less_of_the_rest() {
-        let unset = written(LogFormat::Text, None);
+        let unset = written(LogFormat::Text, "info");
         assert!(unset.contains("our info") && !unset.contains("our debug"), "{unset}");
-        let more = written(LogFormat::Text, Some("debug,pr_summarizer::mcp=trace"));
+        let more = written(LogFormat::Text, "debug,pr_summarizer::mcp=trace");
         assert!(more.contains("our debug") && more.contains("our trace"), "{more}");
-        let less = written(LogFormat::Text, Some("off"));
+        let less = written(LogFormat::Text, "off");
         assert_eq!(less, "");
     }
 
     #[test]
     fn json_is_one_object_a_line() {
-        let log = written(LogFormat::Json, Some("info"));
+        let log = written(LogFormat::Json, "info");
         let first: serde_json::Value = serde_json::from_str(log.lines().next().unwrap()).unwrap();
         assert_eq!(first["message"], "our info");
         assert_eq!(first["count"], 3);

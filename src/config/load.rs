@@ -65,7 +65,7 @@ fn read(reader: &mut Reader<'_>, command: Command, environment: &Environment) ->
     let budget = reader.read("DIFF_BUDGET_CHARS", values::number(1_000..=200_000));
     let metrics_token = reader.read("METRICS_TOKEN", values::metrics_token);
     let format = reader.read("LOG_FORMAT", values::log_format);
-    let filter = reader.read("RUST_LOG", values::log_filter).filter(|_| reader.is_set("RUST_LOG"));
+    let filter = reader.read("RUST_LOG", values::log_filter);
     Some(Settings {
         listen: listen?,
         public_base_url: public_base_url?,
@@ -81,7 +81,7 @@ fn read(reader: &mut Reader<'_>, command: Command, environment: &Environment) ->
             deadline: Duration::from_secs(deadline?),
             diff_budget_chars: budget?,
         },
-        log: LogSettings { format: format?, filter },
+        log: LogSettings { format: format?, filter: filter? },
         metrics_token,
         warnings,
     })

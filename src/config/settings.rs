@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
+use tracing_subscriber::filter::Targets;
 use url::Url;
 
 use crate::{
@@ -140,12 +141,12 @@ pub struct SummarySettings {
 }
 
 /// What is logged, and how.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct LogSettings {
     /// For people or for programs.
     pub format: LogFormat,
-    /// The value of `RUST_LOG`; it has been parsed once and found sound.
-    pub filter: Option<String>,
+    /// How much of what (`RUST_LOG`).
+    pub filter: Targets,
 }
 
 /// For whom the log is written.

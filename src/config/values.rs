@@ -10,6 +10,7 @@ use std::{
 };
 
 use secrecy::ExposeSecret as _;
+use tracing_subscriber::filter::Targets;
 use url::Url;
 
 use super::settings::{LogFormat, SessionKeys};
@@ -251,11 +252,13 @@ pub(super) fn log_format(text: &str) -> Parsed<LogFormat> {
     }
 }
 
-pub(super) fn log_filter(text: &str) -> Parsed<String> {
-    // Filters by span or field are no targets, and would be taken for names of such.
-    let is_plain = !text.contains(['[', '{']);
-    match text.parse::<tracing_subscriber::filter::Targets>() {
-        Ok(_) if is_plain => Ok(text.to_owned()),
+pub(super) fn log_filter(text: &str) -> Parsed<Targets> {
+    let parts: Vec<_> = text.split(',').map(str::trim).filter(|part| !part.is_empty()).collect();
+    // Filters by span or field are no targets, and would be taken for names of such; a level left out
+    // would be an error's.
+    let are_plain = parts.iter().all(|part| !part.contains(['[', '{']) && !part.ends_with('='));
+    match parts.join(",").parse() {
+        Ok(filter) if are_plain => Ok(filter),
         _ => wrong("cannot be understood", "Set a level such as info, or target=level,…"),
     }
 }

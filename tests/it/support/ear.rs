@@ -33,7 +33,7 @@ impl Ear {
         static BEGIN: Once = Once::new();
         BEGIN.call_once(|| {
             canaries::listen();
-            let loudest = LogSettings { format: LogFormat::Text, filter: Some("trace".to_owned()) };
+            let loudest = LogSettings { format: LogFormat::Text, filter: "trace".parse().unwrap() };
             tracing::subscriber::set_global_default(telemetry::subscriber(&loudest, Everyone))
                 .expect("nobody else listens");
         });
