@@ -37,7 +37,7 @@
 //! * An authorization is verified at most once; a flow that has ended never verifies.
 //! * What was acknowledged survives a crash: every record is written before anybody is told.
 //! * No byte of one principal's answer reaches another; caches are looked up only by keys that
-//!   GitHub has just returned to this caller's token.
+//!   GitHub has just returned to this caller's token. (The list of tools is the same for everybody.)
 //! * No identifier is read from a client's input, and none stands in an answer.
 //! * In Scalekit mode no GitHub token ever enters this process.
 //! * Connections, heads, bodies, waits, retries, sessions, handles, each principal's flows and

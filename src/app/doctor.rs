@@ -8,7 +8,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use reqwest::Method;
 
-use super::rooms::{accounts, open_store, written_by};
+use super::rooms::{accounts, open_store, upstream, written_by};
 use crate::{
     config::{Settings, StoreLocation},
     domain::{
@@ -95,7 +95,12 @@ pub async fn examine(
         look("settings", Ok(Outcome::Note(warning.clone())));
     }
     look("store", store(settings, &clock, &entropy).await);
-    let transport = match Transport::new(TransportSettings::default(), entropy.clone()) {
+    let transport = Transport::new(TransportSettings::default(), entropy.clone());
+    let prepared = transport.and_then(|transport| {
+        transport.prepare(upstream(&settings.access))?;
+        Ok(transport)
+    });
+    let transport = match prepared {
         Ok(transport) => transport,
         Err(failure) => {
             look("network", Err(failure));

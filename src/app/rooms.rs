@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::Router;
+use url::Url;
 
 use crate::{
     config::{Access, Settings, StoreLocation},
@@ -65,10 +66,7 @@ impl Rooms {
         let keyring = Keyring::new(prepared.session_keys.current, prepared.session_keys.previous);
         let store = open_store(&settings.store, &keyring, &clock, &entropy).await?;
         let transport = Transport::new(TransportSettings::default(), entropy.clone())?;
-        transport.prepare(match &settings.access {
-            Access::Scalekit { environment_url, .. } => environment_url,
-            Access::Token { api_url, .. } => api_url,
-        })?;
+        transport.prepare(upstream(&settings.access))?;
         let authorization = authorization(&settings, &store, &keyring, &clock, &entropy).await?;
         let register = authorization.as_ref().map(register_of);
         let linking = AccountLinking::new(
@@ -201,6 +199,14 @@ fn github_hosts(access: &Access) -> Vec<String> {
             ["github.com", "www.github.com", "ssh.github.com"].map(str::to_owned).to_vec()
         }
         Some(own) => vec![own.strip_prefix("api.").unwrap_or(own).to_owned(), own.to_owned()],
+    }
+}
+
+/// Where accounts are read from.
+pub(super) fn upstream(access: &Access) -> &Url {
+    match access {
+        Access::Scalekit { environment_url, .. } => environment_url,
+        Access::Token { api_url, .. } => api_url,
     }
 }
 

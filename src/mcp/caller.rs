@@ -18,7 +18,7 @@ pub(super) enum Caller {
         principal: Principal,
         /// The digest of the session's id, for cancellations.
         session: Option<String>,
-        /// By which grant, where an access token was shown.
+        /// That its grant stood, where an access token was shown.
         admission: Option<Admission>,
     },
     /// A client without sessions: only a handle tells who it is.
@@ -45,7 +45,7 @@ impl Caller {
         }
     }
 
-    /// The grant of the access token that was shown.
+    /// That the grant stood of the access token that was shown.
     pub(super) fn admission(&self) -> Option<&Admission> {
         match self {
             Self::Known { admission, .. } => admission.as_ref(),

@@ -36,7 +36,7 @@ pub(super) enum Admitted {
     Person {
         /// Who.
         principal: PrincipalId,
-        /// By which grant.
+        /// That the grant stood.
         admission: Admission,
     },
 }
@@ -50,7 +50,7 @@ impl Admitted {
         }
     }
 
-    /// The grant of the token, where there is one.
+    /// That the token's grant stood, where there is one.
     pub(super) fn admission(&self) -> Option<&Admission> {
         match self {
             Self::Anybody => None,

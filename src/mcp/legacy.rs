@@ -6,8 +6,8 @@
 //! held against JSON-RPC, so that malformed ones get its error instead of a bare status.
 
 mod json;
-mod lists;
 mod message;
+mod tool_list;
 
 use std::time::Duration;
 
@@ -23,8 +23,8 @@ use rmcp::model::{ErrorCode, InitializeRequestParams, RequestId};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-pub(super) use self::lists::Lists;
-use self::{lists::Asked, message::Message};
+pub(super) use self::tool_list::ToolList;
+use self::{message::Message, tool_list::Asked};
 use super::{
     RunningCalls,
     caller::Caller,
@@ -60,7 +60,7 @@ pub(super) struct Door {
     pub(super) running: RunningCalls,
     pub(super) entrance: Entrance,
     pub(super) turnstile: Turnstile,
-    pub(super) lists: Lists,
+    pub(super) tool_list: ToolList,
 }
 
 /// The middleware of `/mcp`.
@@ -242,10 +242,10 @@ impl Door {
     }
 
     async fn list(&self, asked: &Asked, parts: Parts, message: Message, next: Next) -> Response {
-        if let Some(known) = self.lists.answer(asked) {
+        if let Some(known) = self.tool_list.answer(asked) {
             return known;
         }
-        self.lists.keep(asked, forward(parts, message, next).await).await
+        self.tool_list.keep(asked, forward(parts, message, next).await).await
     }
 
     async fn delete(&self, admitted: &Admitted, headers: &HeaderMap) -> Response {

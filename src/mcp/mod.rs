@@ -101,7 +101,7 @@ pub fn router<S: ServerHandler + Clone>(
         running: parts.running.clone(),
         entrance: parts.settings.entrance.clone(),
         turnstile: parts.turnstile.clone(),
-        lists: legacy::Lists::default(),
+        tool_list: legacy::ToolList::default(),
     };
     let stop = parts.stop.clone();
     let server = around(McpServer::new(parts)?);

@@ -111,7 +111,8 @@ impl Store {
         Ok(Self::new(Arc::new(redis::Redis::open(address, entropy).await?), clock))
     }
 
-    /// Where its records are kept, for whoever puts something in between.
+    /// Where its records are kept, for tests that put something in between.
+    #[doc(hidden)]
     pub fn backend(&self) -> Arc<dyn Backend> {
         Arc::clone(&self.backend)
     }

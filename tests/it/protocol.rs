@@ -181,7 +181,9 @@ async fn a_list_of_tools_is_the_same_each_time() {
         assert_eq!(asked, again);
     }
     assert_eq!(ask(1, json!(2), None, "1999-01-01", all).await.0, 400);
-    assert_eq!(ask(1, json!(2), None, "2025-11-25", "application/json").await.0, 406);
+    for not_all in ["application/json", "application/json;q=0, text/event-stream"] {
+        assert_eq!(ask(1, json!(2), None, "2025-11-25", not_all).await.0, 406, "{not_all}");
+    }
     let cursor = Some(json!({ "cursor": "x" }));
     assert!(ask(1, json!(2), cursor, "2025-11-25", all).await.2.contains("-32602"));
     assert_eq!(ask(1, json!(2), None, "2025-06-18", all).await.0, 200);

@@ -76,7 +76,11 @@ impl Grants {
                 self.end(id).await?;
                 Ok(true)
             }
-            _ => Ok(false),
+            // Somebody else has just ended it, and may not have come to tell it yet.
+            _ => {
+                self.endings.tell(principal);
+                Ok(false)
+            }
         }
     }
 

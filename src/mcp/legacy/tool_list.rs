@@ -9,23 +9,22 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use super::message::{Message, VERSION_HEADER};
 use axum::{
     body::{Body, Bytes, to_bytes},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
 
+use super::message::{Message, VERSION_HEADER};
+
 /// Versions of the protocol for which it is kept.
 const MOST_VERSIONS: usize = 8;
-/// No list is longer, in bytes.
-const LONGEST: usize = 1024 * 1024;
 /// Before the list, between the id and it, and after it, as the SDK writes an answer.
 const FRAME: [&str; 3] = [r#"{"jsonrpc":"2.0","id":"#, r#","result":"#, "}"];
 
 /// Results of `tools/list` by version of the protocol. Clones share them.
 #[derive(Debug, Clone, Default)]
-pub(in crate::mcp) struct Lists(Arc<Mutex<HashMap<HeaderValue, Bytes>>>);
+pub(in crate::mcp) struct ToolList(Arc<Mutex<HashMap<HeaderValue, Bytes>>>);
 
 /// Somebody asks for the list, and for nothing else.
 #[derive(Debug)]
@@ -38,14 +37,11 @@ pub(super) struct Asked {
 impl Asked {
     /// `None`: the SDK has to look at it.
     pub(super) fn by(headers: &HeaderMap, message: &Message) -> Option<Self> {
-        let has = |name, part: &str| {
-            headers
-                .get(name)
-                .and_then(|value| value.to_str().ok())
-                .is_some_and(|it| it.contains(part))
-        };
-        let takes_all = has(header::ACCEPT, "application/json")
-            && has(header::ACCEPT, "text/event-stream")
+        // Whole parts without parameters, which could say that one is not taken.
+        let accepted = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
+        let takes = |kind| accepted.is_some_and(|it| it.split(',').any(|part| part.trim() == kind));
+        let takes_all = takes("application/json")
+            && takes("text/event-stream")
             && headers.get(header::CONTENT_TYPE).is_some_and(|it| it == "application/json");
         if message.method() != Some("tools/list") || !message.is_without_params() || !takes_all {
             return None;
@@ -56,7 +52,7 @@ impl Asked {
     }
 }
 
-impl Lists {
+impl ToolList {
     /// The answer, if it was given before.
     pub(super) fn answer(&self, asked: &Asked) -> Option<Response> {
         let list = self.lock().get(&asked.version)?.clone();
@@ -72,7 +68,8 @@ impl Lists {
             return response;
         }
         let (parts, body) = response.into_parts();
-        let Ok(answer) = to_bytes(body, LONGEST).await else {
+        // The SDK has it in one piece.
+        let Ok(answer) = to_bytes(body, usize::MAX).await else {
             return StatusCode::INTERNAL_SERVER_ERROR.into_response();
         };
         let [before, between, after] = FRAME;
