@@ -1,4 +1,4 @@
-//! The server beside what a user would run or write instead: `cargo bench --bench compare`.
+//! The server beside what a user would run or write instead: `benches/compare/run.sh`, which builds it as it ships.
 //!
 //! Each server is a process of its own on loopback, and this one is the client of all, with the fake worlds in
 //! which ours lives. A round asks every server in turn, in another order each time; ratios are made within a
@@ -54,7 +54,7 @@ struct Arguments {
     #[arg(long)]
     write: bool,
     /// Compare with the floor alone, and fail where the server has become slower.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "only")]
     gates: bool,
     /// Said by `cargo bench`; means nothing.
     #[arg(long, hide = true)]
@@ -91,10 +91,12 @@ async fn main() {
         println!("{}", gate.line());
     }
     if arguments.write {
+        assert!(std::env::var_os("PROGRAM").is_some(), "run.sh says which program ships");
         let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
         let by_hand = fs::read_to_string(folder.join("benches/compare/by_hand.md")).unwrap();
         let text = report::document(&results, &support::program(), &by_hand);
         fs::write(folder.join("BENCHMARKS.md"), text).unwrap();
     }
+    assert!(!arguments.gates || gates.len() == 4, "not everything was measured");
     assert!(!arguments.gates || gates.iter().all(|gate| gate.is_held), "slower than it was");
 }

@@ -165,7 +165,7 @@ pub fn gates(results: &Results, program: &Path) -> Vec<Gate> {
 pub fn document(results: &Results, program: &Path, by_hand: &str) -> String {
     let rounds = results.values().map(Vec::len).max().unwrap_or_default();
     let mut text = format!(
-        "<!-- Made by `cargo bench --bench compare -- --write`; what is written by hand is in \
+        "<!-- Made by `benches/compare/run.sh --write`; what is written by hand is in \
          benches/compare/by_hand.md. -->\n# Benchmarks\n\n{}\n\n{} rounds on {}.\n\n## Bounds\n\n\
          | What | Bound | Measured: median (least to most) | |\n| --- | --- | --- | --- |\n",
         "The server beside a bare server of the SDK that it is built with (the floor), and beside what one would \
