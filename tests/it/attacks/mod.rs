@@ -211,7 +211,7 @@ catalogue! {
         "Each record belongs to its mode"
     a39 ending (tested in USUAL) (tested in USUAL) (tested in USUAL)
         "Access is taken away during a call, or while an answer is still fresh"
-        "A running call ends at once, and it is checked again before anything is served"
+        "A running call ends at once, and it is checked again before anything is served (by another instance: unless the call was answered within 50 ms)"
     a40 tokens (tested in USUAL) (tested in USUAL) (tested in USUAL)
         "A session is ended or an account disconnected by somebody else"
         "As unknown; nothing happens"
