@@ -89,26 +89,26 @@ pub fn complaint(prompt: &Prompt, text: &str, claims: &[String]) -> String {
 
 /// The text without its claims; `None` if too little is left to be a summary.
 pub fn without_claims(text: &str) -> Option<String> {
-    let paragraphs: Vec<String> = text
-        .split("\n\n")
-        .map(|paragraph| {
-            sentences(paragraph)
-                .filter(|sentence| !is_claim(sentence))
-                .map(str::trim)
-                .collect::<Vec<_>>()
-                .join(" ")
-        })
-        .filter(|paragraph| !paragraph.is_empty())
-        .collect();
+    let paragraphs: Vec<String> =
+        text.split("\n\n").map(sober).filter(|paragraph| !paragraph.is_empty()).collect();
     let kept = paragraphs.join("\n\n");
     (letters(&kept) >= 2 * LEAST_CHARS).then_some(kept)
 }
 
-/// What an author wrote, without the sentences that state a status: the facts say that.
+/// What was written, on one line, without the sentences that state a status: the facts say that.
+///
+/// What stood on two lines may be such a sentence once it stands on one, so it is looked through until
+/// nothing goes.
 pub fn sober(text: &str) -> String {
-    let kept: Vec<&str> =
-        sentences(text).filter(|sentence| !is_claim(sentence)).map(str::trim).collect();
-    kept.join(" ")
+    let mut kept = text.to_owned();
+    loop {
+        let sound = sentences(&kept).filter(|sentence| !is_claim(sentence)).map(str::trim);
+        let next = sound.collect::<Vec<_>>().join(" ");
+        if next == kept {
+            return kept;
+        }
+        kept = next;
+    }
 }
 
 /// How much was said: letters, removed links left out.

@@ -223,3 +223,14 @@ fn the_complaint_quotes_within_the_fence() {
     assert!(again.starts_with(&asked.user));
     assert_eq!(again.matches(&format!("</{}>", asked.mark)).count(), 7);
 }
+
+/// Found by the fuzzer: joined, two lines of which none states anything state something.
+#[test]
+fn a_claim_over_two_lines_is_taken_out_with_the_others() {
+    let text = "Rewrites the cache. Die Prüfungen\n\nsind grün. Die Prüfungen sind grün.";
+    assert_eq!(sober(text), "Rewrites the cache.");
+    for text in ["The cache is\n\n\nrewritten。Here", "", "\n", "Die Prüfungen sind grün."] {
+        let once = sober(text);
+        assert_eq!(sober(&once), once);
+    }
+}
