@@ -145,6 +145,7 @@ impl Sweeper {
             }
             // Whoever wrote it down may have come no further, and nobody may read with it any more.
             self.linking.forget_connection(&key).await?;
+            // Looked up before: afterwards its own refusal may have been noted already.
             let mut living = None;
             if let Some(successor) = &due.value.successor
                 && self.linking.works(successor).await?
