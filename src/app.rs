@@ -212,7 +212,7 @@ fn guarded(
     guard: Guard,
     metrics: Option<(&'static PrometheusHandle, metrics::Looked)>,
 ) -> Router {
-    let guard = middleware::from_fn_with_state(guard, http::guard::stand);
+    let guard = middleware::from_fn_with_state(Arc::new(guard), http::guard::stand);
     match metrics {
         Some((handle, looked)) => routes
             .merge(metrics::router(looked, handle))

@@ -11,6 +11,8 @@
 //! and `/.well-known/*` are called by pages of any origin: they carry no cookie, and their routes
 //! answer CORS themselves.
 
+use std::sync::Arc;
+
 use axum::{
     extract::{Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version, header},
@@ -195,6 +197,8 @@ impl Guard {
     }
 
     fn protect(&self, headers: &mut HeaderMap) {
+        // Once for all of them, and for what the connection adds.
+        headers.reserve(SECURITY_HEADERS.len() + 4);
         for (name, value) in SECURITY_HEADERS {
             headers.entry(HeaderName::from_static(name)).or_insert(HeaderValue::from_static(value));
         }
@@ -234,7 +238,7 @@ fn admit_direct(request: &Request) -> Result<()> {
 }
 
 /// The middleware.
-pub async fn stand(State(guard): State<Guard>, request: Request, next: Next) -> Response {
+pub async fn stand(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
     let mut response = match guard.admit(&request) {
         Err(failure) => failure_response(&failure, request.headers()),
         Ok(()) => match guard.canonical(&request) {

@@ -45,6 +45,14 @@ impl Caller {
         }
     }
 
+    /// What the program calls itself that began the session.
+    pub(super) fn session_client(&self) -> Option<&ClientName> {
+        match self {
+            Self::Known { principal, session: Some(_), .. } => Some(&principal.client),
+            Self::Known { .. } | Self::Sessionless => None,
+        }
+    }
+
     /// That the grant stood of the access token that was shown.
     pub(super) fn admission(&self) -> Option<&Admission> {
         match self {
@@ -87,12 +95,10 @@ impl Caller {
 
 /// What the program behind this request calls itself.
 pub(super) fn client_name(caller: &Caller, context: &RequestContext<RoleServer>) -> ClientName {
-    match caller {
-        // The SDK serves sessions statelessly and would report itself here.
-        Caller::Known { principal, session: Some(_), .. } => principal.client.clone(),
-        _ => context
-            .client_info()
-            .map(|info| ClientName::claimed(info.title.as_deref().unwrap_or(&info.name)))
-            .unwrap_or_default(),
-    }
+    let introduced = || {
+        let info = context.client_info()?;
+        Some(ClientName::claimed(info.title.as_deref().unwrap_or(&info.name)))
+    };
+    // The SDK serves sessions statelessly and would report itself as the client of one.
+    caller.session_client().cloned().or_else(introduced).unwrap_or_default()
 }

@@ -3,13 +3,16 @@
 //! `initialize` gets an `Mcp-Session-Id`; every later message of that session must carry it (MCP
 //! 2025-11-25, transports, session management). A request that names its protocol version in
 //! `_meta` is of the era without sessions. Bodies are read here once, bounded in size and time, and
-//! held against JSON-RPC, so that malformed ones get its error instead of a bare status.
+//! held against JSON-RPC, so that malformed ones get its error instead of a bare status. What every
+//! session asks for in the same plain words is answered here: calls ([`direct`]), the list of tools
+//! ([`tool_list`]).
 
+mod direct;
 mod json;
 mod message;
 mod tool_list;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     body::{Body, to_bytes},
@@ -24,9 +27,9 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 
 pub(super) use self::tool_list::ToolList;
-use self::{message::Message, tool_list::Asked};
+use self::{direct::Direct, message::Message, tool_list::Asked};
 use super::{
-    RunningCalls,
+    McpServer, RunningCalls,
     caller::Caller,
     entrance::{Admitted, Entrance},
     turnstile::{turned_away, until_sent},
@@ -54,8 +57,9 @@ const LONGEST_UNWANTED: usize = 64 * 1024;
 const UNWANTED_PATIENCE: Duration = Duration::from_secs(2);
 
 /// What the door needs.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Door {
+    pub(super) server: McpServer,
     pub(super) sessions: Sessions,
     pub(super) running: RunningCalls,
     pub(super) entrance: Entrance,
@@ -64,7 +68,7 @@ pub(super) struct Door {
 }
 
 /// The middleware of `/mcp`.
-pub(super) async fn admit(State(door): State<Door>, request: Request, next: Next) -> Response {
+pub(super) async fn admit(State(door): State<Arc<Door>>, request: Request, next: Next) -> Response {
     let admitted = match door.entrance.admit(request.headers()).await {
         Ok(admitted) => admitted,
         Err(refusal) => return unwanted(request.into_body(), *refusal).await,
@@ -211,13 +215,7 @@ impl Door {
 
     /// Hands a message of `caller` on, within their share. Who a client without sessions is shows
     /// only in its handle, which the tools read: it is held to their limits alone.
-    async fn answer(
-        &self,
-        caller: Caller,
-        mut parts: Parts,
-        message: Message,
-        next: Next,
-    ) -> Response {
+    async fn answer(&self, caller: Caller, parts: Parts, message: Message, next: Next) -> Response {
         let passage = match &caller {
             Caller::Known { principal, .. } => match self.turnstile.pass(&principal.id) {
                 Some(passage) => Some(passage),
@@ -225,19 +223,31 @@ impl Door {
             },
             Caller::Sessionless => None,
         };
-        // Of sessions alone: in the newer era an answer also says how it may be kept.
-        let asked = match &caller {
-            Caller::Known { session: Some(_), .. } => Asked::by(&parts.headers, &message),
-            _ => None,
-        };
-        parts.extensions.insert(caller);
-        let response = match asked {
-            Some(asked) => self.list(&asked, parts, message, next).await,
-            None => forward(parts, message, next).await,
-        };
+        let response = self.respond(caller, parts, message, next).await;
         match passage {
             Some(passage) => until_sent(passage, response),
             None => response,
+        }
+    }
+
+    /// What every session asks for in the same words is answered here; in the newer era an answer
+    /// also says how it may be kept.
+    async fn respond(
+        &self,
+        caller: Caller,
+        mut parts: Parts,
+        message: Message,
+        next: Next,
+    ) -> Response {
+        let is_of_session = matches!(caller, Caller::Known { session: Some(_), .. });
+        if is_of_session && let Some(call) = Direct::asked(&parts.headers, &message) {
+            return call.answer(&self.server, caller).await;
+        }
+        let asked = Asked::by(&parts.headers, &message).filter(|_| is_of_session);
+        parts.extensions.insert(caller);
+        match asked {
+            Some(asked) => self.list(&asked, parts, message, next).await,
+            None => forward(parts, message, next).await,
         }
     }
 
@@ -341,6 +351,11 @@ pub(super) fn internal(failure: &Failure, id: &Value) -> Response {
         response.headers_mut().insert(header::RETRY_AFTER, seconds);
     }
     response
+}
+
+/// An answer that is written already.
+fn json_answer(body: Body) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], body).into_response()
 }
 
 /// A refusal as JSON-RPC.

@@ -6,13 +6,16 @@
 //! * Since 2026-07-28 there are no sessions: every request stands alone, and where the server needs
 //!   the person it answers with an input request which the client brings back ([`authorization`]).
 //!
-//! The SDK serves both without sessions of its own; what is ours stands before it as middleware.
+//! The SDK serves both without sessions of its own; what is ours stands before it as middleware. A
+//! call within a session for which nobody awaits progress is answered there, without the SDK's tasks
+//! and channels, as it would have answered ([`legacy`]).
 //! One file a tool, in [`tools`]; what hosts offer as commands, in [`prompts`]; the card that hosts
 //! show beside an answer, in [`view`].
 
 mod answer;
 mod arguments;
 mod authorization;
+mod call;
 mod caller;
 mod entrance;
 mod journal;
@@ -96,15 +99,19 @@ pub fn router<S: ServerHandler + Clone>(
     parts: McpParts,
     around: impl FnOnce(McpServer) -> S,
 ) -> Result<Router> {
+    let (sessions, running) = (parts.sessions.clone(), parts.running.clone());
+    let (entrance, turnstile) = (parts.settings.entrance.clone(), parts.turnstile.clone());
+    let stop = parts.stop.clone();
+    let server = McpServer::new(parts)?;
     let door = legacy::Door {
-        sessions: parts.sessions.clone(),
-        running: parts.running.clone(),
-        entrance: parts.settings.entrance.clone(),
-        turnstile: parts.turnstile.clone(),
+        server: server.clone(),
+        sessions,
+        running,
+        entrance,
+        turnstile,
         tool_list: legacy::ToolList::default(),
     };
-    let stop = parts.stop.clone();
-    let server = around(McpServer::new(parts)?);
+    let served = around(server);
     let config = StreamableHttpServerConfig::default()
         .with_legacy_session_mode(false)
         .with_json_response(true)
@@ -115,11 +122,11 @@ pub fn router<S: ServerHandler + Clone>(
         .disable_allowed_hosts()
         .disable_allowed_origins();
     let service = StreamableHttpService::new(
-        move || Ok(server.clone()),
+        move || Ok(served.clone()),
         Arc::new(NeverSessionManager::default()),
         config,
     );
     Ok(Router::new()
         .route("/mcp", any_service(service))
-        .layer(middleware::from_fn_with_state(door, legacy::admit)))
+        .layer(middleware::from_fn_with_state(Arc::new(door), legacy::admit)))
 }

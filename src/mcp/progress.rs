@@ -21,20 +21,23 @@ struct Step {
 /// Takes reports without waiting.
 pub(super) struct Reporter(mpsc::Sender<Step>);
 
-/// Sends them to the client.
+/// A client that asked for progress, and the name that it gave to it.
+#[derive(Clone)]
+pub(super) struct Listener {
+    pub(super) peer: Peer<RoleServer>,
+    pub(super) token: ProgressToken,
+}
+
+/// Sends them to the client, if it asked for them.
 pub(super) struct Forwarder {
     steps: mpsc::Receiver<Step>,
-    peer: Peer<RoleServer>,
-    token: Option<ProgressToken>,
+    listener: Option<Listener>,
 }
 
 /// The two ends.
-pub(super) fn channel(
-    peer: Peer<RoleServer>,
-    token: Option<ProgressToken>,
-) -> (Reporter, Forwarder) {
+pub(super) fn channel(listener: Option<Listener>) -> (Reporter, Forwarder) {
     let (sender, steps) = mpsc::channel(WAITING);
-    (Reporter(sender), Forwarder { steps, peer, token })
+    (Reporter(sender), Forwarder { steps, listener })
 }
 
 impl Progress for Reporter {
@@ -58,13 +61,13 @@ impl Forwarder {
     }
 
     async fn send(&self, step: Step) {
-        let Some(token) = self.token.clone() else { return };
-        let mut progress =
-            ProgressNotificationParam::new(token, f64::from(step.done)).with_message(step.message);
+        let Some(Listener { peer, token }) = &self.listener else { return };
+        let mut progress = ProgressNotificationParam::new(token.clone(), f64::from(step.done))
+            .with_message(step.message);
         if step.total > 0 {
             progress = progress.with_total(f64::from(step.total));
         }
         // A client that has gone is noticed by the call itself.
-        let _ = self.peer.notify_progress(progress).await;
+        let _ = peer.notify_progress(progress).await;
     }
 }

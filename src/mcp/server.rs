@@ -1,4 +1,4 @@
-//! The server as the SDK sees it: what it is, which tools it has, and how a call runs.
+//! The server as the SDK sees it: what it is, and what it has.
 
 use std::sync::Arc;
 
@@ -13,21 +13,15 @@ use rmcp::{
     },
     service::RequestContext,
 };
-use tracing::Instrument as _;
 
 use super::{
     McpParts, answer,
-    answer::Answer,
     authorization::RequestStates,
+    call::Origin,
     caller::{Caller, client_name},
-    journal::{self, Ended},
     prompts, tools, view,
 };
-use crate::{
-    domain::{Failure, FailureCode, failure::Result},
-    oauth::Admission,
-    upstream,
-};
+use crate::domain::{Failure, failure::Result};
 
 /// What an agent should know before its first call; hosts cut at about 512 characters.
 const INSTRUCTIONS: &str = "Summarizes the most-discussed open pull requests of a GitHub repository, \
@@ -71,64 +65,6 @@ impl McpServer {
         Ok(Self { inner: Arc::new(Inner { parts, states, tools }) })
     }
 
-    /// Runs a call until it is done, or its client cancels it or leaves, or may no longer call.
-    async fn run(
-        &self,
-        request: CallToolRequestParams,
-        context: RequestContext<RoleServer>,
-    ) -> Result<CallToolResponse, ErrorData> {
-        let upstream = upstream::Call::within(self.inner.parts.settings.summary_deadline);
-        let entry = journal::Entry::begin(tools::name(&request.name), upstream.clone());
-        let (ended, answer) =
-            self.answer(request, context, upstream).instrument(entry.span()).await;
-        entry.end(ended);
-        answer
-    }
-
-    async fn answer(
-        &self,
-        request: CallToolRequestParams,
-        context: RequestContext<RoleServer>,
-        upstream: upstream::Call,
-    ) -> (Ended, Result<CallToolResponse, ErrorData>) {
-        let tool = request.name.clone();
-        let cancelled = context.ct.clone();
-        let outcome = match Caller::of(&context) {
-            Ok(caller) => {
-                let running = self.inner.parts.running.start(caller.session(), &context.id);
-                let admission = caller.admission().cloned();
-                let client = client_name(&caller, &context);
-                let server = self.inner.clone();
-                let call = tools::Call { server, caller, client, context, upstream };
-                let entrance = &self.inner.parts.settings.entrance;
-                let outcome = tokio::select! {
-                    outcome = tools::dispatch(call, request) => outcome,
-                    () = cancelled.cancelled() => return (Ended::Cancelled, Err(was_cancelled())),
-                    () = running.cancelled() => return (Ended::Cancelled, Err(was_cancelled())),
-                    refused = entrance.until_refused(admission.as_ref()) => {
-                        Some(Err(tools::Refusal::plain(refused.err().unwrap_or_else(revoked))))
-                    }
-                };
-                self.still_allowed(outcome, admission.as_ref()).await
-            }
-            Err(failure) => Some(Err(tools::Refusal::plain(failure))),
-        };
-        match outcome {
-            None => {
-                let text = "There is no tool of this name. Next: call tools/list.";
-                (Ended::NoSuchTool, Err(ErrorData::invalid_params(text, None)))
-            }
-            Some(Ok(answer)) => (Ended::Answered, Ok(answer.into())),
-            Some(Err(refusal)) => {
-                answer::log(&refusal.failure, &tool);
-                let answer = answer::failed(&refusal.failure, refusal.further.as_deref());
-                (Ended::Failed(refusal.failure.code), Ok(answer.into()))
-            }
-        }
-    }
-}
-
-impl McpServer {
     /// Which repositories whoever is typing asked about. A completion is a convenience: where it
     /// cannot be known there is none, and the log says why.
     async fn repositories(&self, context: &RequestContext<RoleServer>) -> Vec<String> {
@@ -145,20 +81,6 @@ impl McpServer {
             answer::log(&failure, "completion/complete");
             Vec::new()
         })
-    }
-
-    /// What is answered if the grant still stands; whoever revoked it while the call ran wants
-    /// nothing of it told.
-    async fn still_allowed(
-        &self,
-        outcome: Option<Result<Answer, tools::Refusal>>,
-        admission: Option<&Admission>,
-    ) -> Option<Result<Answer, tools::Refusal>> {
-        match self.inner.parts.settings.entrance.still_admits(admission).await {
-            Ok(true) => outcome,
-            Ok(false) => Some(Err(tools::Refusal::plain(revoked()))),
-            Err(failure) => Some(Err(tools::Refusal::plain(failure))),
-        }
     }
 }
 
@@ -205,7 +127,7 @@ impl ServerHandler for McpServer {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        self.run(request, context).await
+        self.call(request, Origin::of(context)).await
     }
 
     async fn list_prompts(
@@ -288,15 +210,4 @@ fn only_page(request: Option<PaginatedRequestParams>) -> Result<(), ErrorData> {
 fn unknown_prompt() -> ErrorData {
     let text = "There is no prompt, or no argument, of this name. Next: call prompts/list.";
     ErrorData::invalid_params(text, None)
-}
-
-fn revoked() -> Box<Failure> {
-    Failure::new(
-        FailureCode::Unauthenticated,
-        "The access of this client was revoked while the call ran.",
-    )
-}
-
-fn was_cancelled() -> ErrorData {
-    ErrorData::internal_error("The call was cancelled.", None)
 }

@@ -147,6 +147,77 @@ async fn unconnected_callers_get_the_link_with_the_failure() {
 
 /// It is written once: whoever asks later gets the same bytes under their own id, and nothing that
 /// would have been refused is let through.
+/// Most calls within a session are answered without the SDK's machinery: in the same words.
+#[tokio::test]
+async fn a_call_is_answered_the_same_with_and_without_the_sdk() {
+    let server = Server::start().await;
+    let agent = server.agent().await;
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let asked = async |accepts: &str, version: &str, id: &Value, params: &Value| {
+        let message =
+            json!({ "jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params });
+        let answer = http
+            .post(server.url("/mcp"))
+            .header(header::ACCEPT, accepts)
+            .header("mcp-session-id", agent.session())
+            .header("mcp-protocol-version", version)
+            .json(&message)
+            .send()
+            .await
+            .unwrap();
+        let kind = answer.headers()[header::CONTENT_TYPE].to_str().unwrap().to_owned();
+        (answer.status().as_u16(), kind, answer.text().await.unwrap())
+    };
+    // Headers that have to be weighed are the SDK's.
+    let (plain, weighed) =
+        ("application/json, text/event-stream", "application/json;q=1, text/event-stream;q=1");
+    for params in [
+        json!({ "name": "auth_status" }),
+        json!({ "name": "auth_status", "arguments": {} }),
+        json!({ "name": "auth_status", "arguments": {}, "_meta": { "progressToken": 7 } }),
+        json!({ "name": "auth_status", "arguments": {}, "_meta": { "example.com/trace": "x" } }),
+        json!({ "name": "auth_status", "arguments": null }),
+        json!({ "name": "auth_status", "arguments": { "connection": 7 } }),
+        json!({ "name": "auth_status", "arguments": [] }),
+        json!({ "name": "auth_status", "_meta": [] }),
+        json!({ "name": "auth_status", "requestState": "x" }),
+        json!({ "name": "auth_status", "requestState": 7 }),
+        json!({ "name": "auth_status", "_meta": {
+            "io.modelcontextprotocol/protocolVersion": "2025-11-25" } }),
+        json!({ "name": "auth_status", "_meta": {
+            "io.modelcontextprotocol/protocolVersion": "2025-06-18" } }),
+        json!({ "name": "auth_status", "task": { "ttl": 1 } }),
+        json!({ "name": "summarize_prs", "arguments": { "repository": "no" } }),
+        json!({ "name": "summarize_prs", "arguments": { "repository": "a/b", "limit": 99 } }),
+        json!({ "name": "connect_github", "arguments": { "reconnect": "yes" } }),
+        json!({ "name": "disconnect_github", "arguments": { "x": 1 } }),
+        json!({ "name": "auth_statu" }),
+        json!({ "name": 7 }),
+        json!({}),
+    ] {
+        for id in [json!(1), json!("one"), json!(-5)] {
+            for version in ["2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05", "2023-01-01"] {
+                let mut answers = [
+                    asked(plain, version, &id, &params).await,
+                    asked(weighed, version, &id, &params).await,
+                ];
+                for (.., text) in &mut answers {
+                    *text = without_incident(text);
+                }
+                let [short, long] = answers;
+                assert_eq!(short, long, "{version} {params}");
+            }
+        }
+    }
+}
+
+/// Each failure has a number of its own.
+fn without_incident(text: &str) -> String {
+    let Some((before, rest)) = text.split_once("\"incident\":\"") else { return text.to_owned() };
+    let (_, after) = rest.split_once('"').unwrap();
+    [before, after].join("…")
+}
+
 #[tokio::test]
 async fn a_list_of_tools_is_the_same_each_time() {
     let server = Server::start().await;

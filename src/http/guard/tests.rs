@@ -131,7 +131,7 @@ fn pages_live_under_one_name() {
 async fn the_guard_stands_before_the_routes() {
     let mut router = Router::new()
         .fallback(|| async { "fine" })
-        .layer(middleware::from_fn_with_state(loopback(), stand));
+        .layer(middleware::from_fn_with_state(Arc::new(loopback()), stand));
     for (path, host, status) in [
         ("/", "127.0.0.1:3000", StatusCode::OK),
         ("/", "localhost:3000", StatusCode::TEMPORARY_REDIRECT),
@@ -275,7 +275,7 @@ async fn https_is_insisted_on_where_it_is_ours_to_say() {
         let own = own.as_str().split('/').nth(2).unwrap().to_owned();
         let mut router = Router::new()
             .route("/", any(|| async { "fine" }))
-            .layer(middleware::from_fn_with_state(guard, stand));
+            .layer(middleware::from_fn_with_state(Arc::new(guard), stand));
         for (host, status) in [(own.as_str(), StatusCode::OK), ("evil", StatusCode::FORBIDDEN)] {
             let answer = router.call(request("/", &[("host", host)])).await.unwrap();
             assert_eq!(answer.status(), status, "{base}");

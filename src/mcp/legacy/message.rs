@@ -18,7 +18,7 @@ use super::{
     refuse,
 };
 
-pub(super) const VERSION_HEADER: &str = "mcp-protocol-version";
+const VERSION_HEADER: &str = "mcp-protocol-version";
 const VERSION_META: &str = "io.modelcontextprotocol/protocolVersion";
 
 /// How long a body may take to arrive: whoever sends a byte now and then holds a connection. The
@@ -50,11 +50,16 @@ impl Message {
 
     /// All parameters, if they are of this kind.
     pub(super) fn params<T: DeserializeOwned>(&self) -> Option<T> {
-        serde_json::from_value(self.value.get("params")?.clone()).ok()
+        T::deserialize(self.value.get("params")?).ok()
     }
 
     pub(super) fn id(&self) -> Value {
         self.value.get("id").cloned().unwrap_or(Value::Null)
+    }
+
+    /// The id of a request.
+    pub(super) fn request_id(&self) -> Option<RequestId> {
+        RequestId::deserialize(self.value.get("id")?).ok()
     }
 
     /// Whether it belongs to the era without sessions. Only that era states the version in `_meta`, so
@@ -74,6 +79,18 @@ impl Message {
         let in_header = headers.get(VERSION_HEADER).and_then(|version| version.to_str().ok());
         self.method() != Some("initialize") && in_header.is_some_and(|v| is_date(v) && is_late(v))
     }
+}
+
+/// The stated version of a request whose headers say nothing else that has to be weighed: it is
+/// JSON, and its answer may be that or a stream. `None`: the SDK has to look at them.
+pub(super) fn plain_version(headers: &HeaderMap) -> Option<&HeaderValue> {
+    // Whole parts without parameters, which could say that one is not taken.
+    let accepted = headers.get(header::ACCEPT)?.to_str().ok()?;
+    let takes = |kind| accepted.split(',').any(|part| part.trim() == kind);
+    let is_plain = takes("application/json")
+        && takes("text/event-stream")
+        && headers.get(header::CONTENT_TYPE)? == "application/json";
+    headers.get(VERSION_HEADER).filter(|_| is_plain)
 }
 
 /// Whether this is written as YYYY-MM-DD.

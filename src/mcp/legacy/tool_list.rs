@@ -15,7 +15,10 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 
-use super::message::{Message, VERSION_HEADER};
+use super::{
+    json_answer,
+    message::{Message, plain_version},
+};
 
 /// Versions of the protocol for which it is kept.
 const MOST_VERSIONS: usize = 8;
@@ -37,16 +40,10 @@ pub(super) struct Asked {
 impl Asked {
     /// `None`: the SDK has to look at it.
     pub(super) fn by(headers: &HeaderMap, message: &Message) -> Option<Self> {
-        // Whole parts without parameters, which could say that one is not taken.
-        let accepted = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
-        let takes = |kind| accepted.is_some_and(|it| it.split(',').any(|part| part.trim() == kind));
-        let takes_all = takes("application/json")
-            && takes("text/event-stream")
-            && headers.get(header::CONTENT_TYPE).is_some_and(|it| it == "application/json");
-        if message.method() != Some("tools/list") || !message.is_without_params() || !takes_all {
+        if message.method() != Some("tools/list") || !message.is_without_params() {
             return None;
         }
-        let version = headers.get(VERSION_HEADER)?.clone();
+        let version = plain_version(headers)?.clone();
         let id = message.id();
         (!id.is_null()).then(|| Self { version, id: id.to_string() })
     }
@@ -58,7 +55,7 @@ impl ToolList {
         let list = self.lock().get(&asked.version)?.clone();
         let [before, between, after] = FRAME.map(str::as_bytes);
         let answer = [before, asked.id.as_bytes(), between, &list, after].concat();
-        Some(json(answer.into()))
+        Some(json_answer(answer.into()))
     }
 
     /// Keeps what the SDK has answered.
@@ -87,8 +84,4 @@ impl ToolList {
     fn lock(&self) -> MutexGuard<'_, HashMap<HeaderValue, Bytes>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn json(body: Body) -> Response {
-    ([(header::CONTENT_TYPE, "application/json")], body).into_response()
 }

@@ -12,7 +12,7 @@ use super::{
     super::{
         answer::Answer,
         arguments,
-        authorization::{Binding, Decision, can_ask, decision},
+        authorization::{Binding, Decision, decision},
     },
     Call, Description, describe, is_blocking,
 };
@@ -102,7 +102,7 @@ pub(super) async fn run(call: Call, mut request: CallToolRequestParams) -> Resul
     }
     let upstream = call.quick();
     let sessions = &call.server.parts.sessions;
-    let asks = can_ask(&call.context);
+    let asks = call.can_ask;
     let (principal, handle) = match known {
         Some(principal) => (principal, None),
         // The handle follows with the answer to the repeated request: a state never holds one.

@@ -8,15 +8,13 @@ pub mod summarize_prs;
 use std::{sync::Arc, time::Duration};
 
 use rmcp::{
-    RoleServer,
     handler::server::tool::{schema_for_input, schema_for_output},
     model::{CallToolRequestParams, JsonObject, Tool, ToolAnnotations},
-    service::RequestContext,
 };
 use schemars::JsonSchema;
 use serde_json::Value;
 
-use super::{answer::Answer, caller::Caller, journal, server::Inner, view};
+use super::{answer::Answer, caller::Caller, journal, progress::Listener, server::Inner, view};
 use crate::{
     domain::{Failure, FailureCode, failure::Result},
     identity::{ClientName, Principal},
@@ -43,12 +41,20 @@ pub(super) fn name(called: &str) -> Option<&'static str> {
     names.into_iter().find(|name| *name == called)
 }
 
+/// Whether this tool says how far it is to who asks for that.
+pub(super) fn tells_progress(called: &str) -> bool {
+    called == summarize_prs::NAME
+}
+
 /// One call of a tool.
 pub(super) struct Call {
     pub(super) server: Arc<Inner>,
     pub(super) caller: Caller,
     pub(super) client: ClientName,
-    pub(super) context: RequestContext<RoleServer>,
+    /// The client can show the person a link and bring the call back afterwards.
+    pub(super) can_ask: bool,
+    /// Where progress is told.
+    pub(super) listener: Option<Listener>,
     /// As long as the longest tool may take; counts what is asked of others.
     pub(super) upstream: upstream::Call,
 }

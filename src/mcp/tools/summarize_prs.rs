@@ -80,8 +80,7 @@ pub(super) async fn run(call: Call, request: CallToolRequestParams) -> Result<An
     let (question, connection) = input.question();
     let asking = call.server.parts.asking.clone();
     let wanted = asking.wanted(&question)?;
-    let token = call.context.meta.get_progress_token();
-    let (reporter, forwarder) = progress::channel(call.context.peer.clone(), token);
+    let (reporter, forwarder) = progress::channel(call.listener.clone());
     forwarder.begin("Reading the repository").await;
 
     let principal = call.principal(connection.as_deref()).await?;
