@@ -50,6 +50,9 @@
 //! the button. What neither deletes names nobody (random identifiers, a program's name, digests), or
 //! ends within minutes.
 //!
+//! Of what nearly every call reads, the process also has opened copies, 1,024 at most, and drops them
+//! at the first look after anything was written, by whomever ([`store::Record::IS_READ_OFTEN`]).
+//!
 //! | Kind | Holds | At most | Deleted by |
 //! | --- | --- | --- | --- |
 //! | `principal` | pointer to the connection, open flows, GitHub's number, repositories asked about | 7 days in `session` mode, else until deleted | everything; the repositories also disconnect |

@@ -59,6 +59,7 @@ impl ConnectionRecord {
 
 impl Record for ConnectionRecord {
     const KIND: &'static str = "connection";
+    const IS_READ_OFTEN: bool = true;
 }
 
 /// What is kept about a browser that has linked an account: which ones, newest last.

@@ -83,6 +83,7 @@ impl PrincipalRecord {
 
 impl Record for PrincipalRecord {
     const KIND: &'static str = "principal";
+    const IS_READ_OFTEN: bool = true;
 }
 
 /// Writes the mode into a record's key, so that records of another mode on the same store are

@@ -48,6 +48,7 @@ pub struct SessionRecord {
 
 impl Record for SessionRecord {
     const KIND: &'static str = "session";
+    const IS_READ_OFTEN: bool = true;
 }
 
 /// A connection handle, as `connect_github` gave it to a client without sessions.
@@ -63,6 +64,7 @@ pub struct HandleRecord {
 
 impl Record for HandleRecord {
     const KIND: &'static str = "handle";
+    const IS_READ_OFTEN: bool = true;
 }
 
 /// The one principal of this machine in `single-user` mode.
@@ -79,6 +81,7 @@ impl MachineRecord {
 
 impl Record for MachineRecord {
     const KIND: &'static str = "machine";
+    const IS_READ_OFTEN: bool = true;
 }
 
 /// A sealed request state that was used.

@@ -133,6 +133,7 @@ struct AccessToken {
 
 impl Record for GrantRecord {
     const KIND: &'static str = "oauth-grant";
+    const IS_READ_OFTEN: bool = true;
 }
 
 impl GrantRecord {

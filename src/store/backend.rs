@@ -27,6 +27,17 @@ pub struct Row {
     pub expires_at: i64,
 }
 
+/// The state that a backend is in: while it is the same, nothing was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot([u8; 48]);
+
+impl Snapshot {
+    /// Told by these bytes.
+    pub(super) fn new(bytes: [u8; 48]) -> Self {
+        Self(bytes)
+    }
+}
+
 /// When a write may happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Condition {
@@ -39,6 +50,15 @@ pub enum Condition {
 /// A place to keep records. `kind` separates the record types, `now` is in Unix milliseconds.
 #[async_trait]
 pub trait Backend: fmt::Debug + Send + Sync {
+    /// In which state this is, every acknowledged write included, if that is told much faster than a
+    /// record is read.
+    ///
+    /// # Errors
+    /// Those of [`Backend::get`].
+    fn snapshot(&self) -> Result<Option<Snapshot>> {
+        Ok(None)
+    }
+
     /// The live record under `key`.
     async fn get(&self, kind: &'static str, key: &str, now: i64) -> Result<Option<Row>>;
 

@@ -16,10 +16,12 @@ use std::{borrow::Cow, path::Path, sync::Arc, time::Duration};
 use chrono::DateTime;
 use serde::{Serialize, de::DeserializeOwned};
 
-pub use backend::{Backend, Condition, Row, Version};
+pub use backend::{Backend, Condition, Row, Snapshot, Version};
 pub use memory::Memory;
 pub use redis::RedisAddress;
 pub use seal::Seal;
+
+use recent::Recent;
 
 use crate::domain::{
     Entropy,
@@ -29,6 +31,7 @@ use crate::domain::{
 
 mod backend;
 mod memory;
+mod recent;
 mod redis;
 mod seal;
 mod sealed;
@@ -47,9 +50,12 @@ pub const MAX_VALUE_BYTES: usize = 256 * 1024;
 const UPDATE_TRIES: usize = 100;
 
 /// Something that is kept.
-pub trait Record: Serialize + DeserializeOwned + Send + Sync + 'static {
+pub trait Record: Serialize + DeserializeOwned + Clone + Send + Sync + 'static {
     /// Separates this kind of records from all others. Once used, it must not change.
     const KIND: &'static str;
+
+    /// Read by nearly every call: an opened copy may stay in memory until something is written.
+    const IS_READ_OFTEN: bool = false;
 }
 
 /// A record as it was read.
@@ -78,12 +84,13 @@ pub struct Store {
     backend: Arc<dyn Backend>,
     clock: Arc<dyn Clock>,
     seal: Option<Arc<Seal>>,
+    recent: Arc<Recent>,
 }
 
 impl Store {
     /// A store on any backend.
     pub fn new(backend: Arc<dyn Backend>, clock: Arc<dyn Clock>) -> Self {
-        Self { backend, clock, seal: None }
+        Self { backend, clock, seal: None, recent: Arc::default() }
     }
 
     /// A store that is gone when the process ends.
@@ -120,6 +127,22 @@ impl Store {
     /// The record under `key`, unless it has expired. One that is sealed under an older key is written
     /// anew on this occasion; one under a key that was dropped counts as absent.
     pub async fn get<R: Record>(&self, key: &str) -> Result<Option<Versioned<R>>> {
+        if !R::IS_READ_OFTEN {
+            return self.read(key).await;
+        }
+        // Before the record is read: what is written in between ends the copy at once.
+        let Some(snapshot) = self.backend.snapshot()? else { return self.read(key).await };
+        if let Some(copy) = self.recent.get::<R>(&snapshot, key) {
+            return Ok((copy.expires_at.timestamp_millis() > self.now()).then_some(copy));
+        }
+        let found = self.read::<R>(key).await?;
+        if let Some(record) = &found {
+            self.recent.keep(&snapshot, key, record);
+        }
+        Ok(found)
+    }
+
+    async fn read<R: Record>(&self, key: &str) -> Result<Option<Versioned<R>>> {
         loop {
             let Some(row) = self.backend.get(R::KIND, key, self.now()).await? else {
                 return Ok(None);
@@ -192,7 +215,7 @@ impl Store {
     /// ```
     /// # use pr_summarizer::{domain::{SystemClock, failure::Result}, store::{Change, Record, Store}};
     /// # use serde::{Deserialize, Serialize};
-    /// #[derive(Serialize, Deserialize)]
+    /// #[derive(Clone, Serialize, Deserialize)]
     /// struct Seats { left: u32 }
     ///
     /// impl Record for Seats {

@@ -22,7 +22,7 @@ use crate::domain::{
 /// There is one.
 const KEY: &str = "check";
 
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct SealCheck {
     /// The identifiers of all keys that ever were, the first one first.
     #[serde(default)]

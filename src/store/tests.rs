@@ -23,6 +23,7 @@ pub(super) struct Note(pub(super) String);
 
 impl Record for Note {
     const KIND: &'static str = "note";
+    const IS_READ_OFTEN: bool = true;
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -392,7 +393,7 @@ async fn refuses_what_is_too_large(subject: Subject) {
 
 async fn an_unreadable_record_is_a_failure_and_leaves_with_the_sweep(subject: Subject) {
     /// The same kind, as another version of the program would have written it.
-    #[derive(Serialize, Deserialize)]
+    #[derive(Clone, Serialize, Deserialize)]
     struct OtherNote {
         secret: String,
     }

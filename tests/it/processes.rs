@@ -132,6 +132,30 @@ async fn two_processes_on_one_file_are_one_server() {
     gate.release();
 }
 
+/// Each process keeps opened copies of what it reads with every call, and tells nothing from them
+/// that the other has ended.
+#[tokio::test]
+async fn what_one_process_ends_is_ended_at_the_other_at_once() {
+    let pair = Pair::start().await;
+    for _ in 0..10 {
+        let agent = pair.agent().await;
+        pair.balancer.only(1);
+        for _ in 0..2 {
+            assert_eq!(agent.call("auth_status", json!({})).await.status(), "not_connected");
+        }
+        pair.balancer.only(0);
+        let url = format!("http://127.0.0.1:{}/mcp", pair.balancer.port);
+        let ended = agent.http.delete(url).header("mcp-session-id", agent.session());
+        assert_eq!(ended.send().await.unwrap().status(), 204);
+        pair.balancer.only(1);
+        let call = json!({
+            "jsonrpc": "2.0", "id": 1, "method": "tools/call",
+            "params": { "name": "auth_status", "arguments": {} },
+        });
+        assert_eq!(agent.send(call).await.status(), 404);
+    }
+}
+
 /// Unix: elsewhere an open file cannot be moved.
 #[cfg(unix)]
 #[tokio::test]

@@ -26,7 +26,7 @@ const ADDITIONS: u64 = 200;
 const KILLS: u64 = 8;
 const ACKNOWLEDGED_BEFORE_A_KILL: usize = 40;
 
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 struct Tally {
     total: u64,
 }

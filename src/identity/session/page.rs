@@ -31,6 +31,7 @@ pub struct PageRecord {
 
 impl Record for PageRecord {
     const KIND: &'static str = "page";
+    const IS_READ_OFTEN: bool = true;
 }
 
 /// Under which name a browser's page is kept: made of its cookie, and of the local key if one must be

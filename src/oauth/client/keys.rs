@@ -30,7 +30,7 @@ const TRIES: usize = 32;
 pub struct ClientKeys(Vec<[u8; 32]>);
 
 /// Base64url of each, the oldest first.
-#[derive(Default, Serialize, Deserialize)]
+#[derive(Clone, Default, Serialize, Deserialize)]
 struct ClientKeysRecord {
     keys: Vec<String>,
 }

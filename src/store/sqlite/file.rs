@@ -10,7 +10,7 @@ use std::{
 
 use rusqlite::{Connection, Error, ErrorCode, OpenFlags, TransactionBehavior};
 
-use super::place::Place;
+use super::{log_index::LogIndex, place::Place};
 use crate::domain::failure::{Failure, FailureCode, Result};
 
 /// Marks the file as ours ("PRSM"). Source: <https://www.sqlite.org/fileformat2.html#application_id>
@@ -46,13 +46,15 @@ const MIGRATIONS: &[&str] = &["
     INSERT INTO sequence (id, last) VALUES (1, 0);
 "];
 
-/// The two connections to one file, and where it is.
+/// The two connections to one file, where it is, and which state it is in.
 pub(super) struct Connections {
     /// Reads and writes, and waits for other processes where it must.
     pub(super) writer: Connection,
     /// Only reads, and waits for nobody: beside a write-ahead log it need not.
     pub(super) reader: Connection,
     pub(super) place: Place,
+    /// To be dropped after both connections.
+    pub(super) index: Option<LogIndex>,
 }
 
 /// Opens the file, or makes it, and brings it up to date.
@@ -66,8 +68,10 @@ pub(super) fn open(path: &Path) -> Result<Connections> {
         );
         Failure::new(FailureCode::Internal, detail).caused_by(error)
     })?;
-    let opened =
-        prepare(path).and_then(|writer| Ok(Connections { writer, reader: reader(path)?, place }));
+    let opened = prepare(path).and_then(|writer| {
+        let reader = reader(path)?;
+        Ok(Connections { writer, reader, place, index: LogIndex::open(path) })
+    });
     opened.map_err(|refusal| {
         let detail = format!("The store {} {}", path.display(), refusal.reason());
         let failure = Failure::new(FailureCode::Internal, detail);

@@ -9,10 +9,11 @@ use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension as _, Row as SqlRow, named_params};
 
 use self::worker::{Access, Worker};
-use super::backend::{Backend, Condition, Row, Version};
+use super::backend::{Backend, Condition, Row, Snapshot, Version};
 use crate::domain::failure::Result;
 
 mod file;
+mod log_index;
 mod place;
 mod worker;
 
@@ -32,6 +33,10 @@ impl Sqlite {
 
 #[async_trait]
 impl Backend for Sqlite {
+    fn snapshot(&self) -> Result<Option<Snapshot>> {
+        self.0.snapshot()
+    }
+
     async fn get(&self, kind: &'static str, key: &str, now: i64) -> Result<Option<Row>> {
         let key = key.to_owned();
         let select = move |connection: &Connection| {

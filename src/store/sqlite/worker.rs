@@ -17,7 +17,9 @@ use rusqlite::{Connection, Error, ErrorCode, TransactionBehavior, ffi};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
+    super::backend::Snapshot,
     file,
+    log_index::LogIndex,
     place::{self, Place},
 };
 use crate::domain::failure::{Failure, FailureCode, Result};
@@ -45,6 +47,8 @@ pub(super) struct Worker {
     queue: mpsc::Sender<Job>,
     reader: Mutex<Connection>,
     place: Place,
+    // After the reader, and shared with the thread, which drops its own after the writer.
+    index: Option<Arc<LogIndex>>,
 }
 
 struct Job {
@@ -70,17 +74,27 @@ impl Worker {
             .name("store".to_owned())
             .spawn(move || match file::open(&path) {
                 Err(failure) => drop(opened.send(Err(failure))),
-                Ok(file::Connections { writer, reader, place }) => {
-                    drop(opened.send(Ok((reader, place.clone()))));
+                Ok(file::Connections { writer, reader, place, index }) => {
+                    let index = index.map(Arc::new);
+                    drop(opened.send(Ok((reader, place.clone(), index.clone()))));
                     work(writer, &place, jobs);
+                    drop(index);
                 }
             })
             .map_err(|error| {
                 Failure::new(FailureCode::Internal, "The store's thread could not be started.")
                     .caused_by(error)
             })?;
-        let (reader, place) = opening.await.or_else(|_| stopped())??;
-        Ok(Self { queue, reader: Mutex::new(reader), place })
+        let (reader, place, index) = opening.await.or_else(|_| stopped())??;
+        Ok(Self { queue, reader: Mutex::new(reader), place, index })
+    }
+
+    /// The state that the file is in, unless that cannot be told.
+    pub(super) fn snapshot(&self) -> Result<Option<Snapshot>> {
+        match self.place.check() {
+            Ok(()) => Ok(self.index.as_ref().and_then(|index| index.snapshot())),
+            Err(moved) => failed(Arc::new(moved)),
+        }
     }
 
     /// Looks something up by its key, on the caller's thread; sees every write that was answered

@@ -2,11 +2,12 @@
 
 use std::{fs, path::Path, sync::Arc};
 
+use chrono::Duration;
 use rusqlite::Connection;
 
 use super::{Note, Tally, noon, note};
 use crate::{
-    domain::{Timestamp, failure::Failure},
+    domain::{Timestamp, clock::Clock as _, failure::Failure},
     store::{Change, Store, Versioned},
 };
 
@@ -83,6 +84,55 @@ async fn two_stores_on_one_file_take_turns() {
     for store in stores {
         assert_eq!(store.get::<Tally>("t").await.unwrap().unwrap().value.total, 40);
     }
+}
+
+/// Opened copies of what was read are told only as long as nobody has written.
+#[tokio::test]
+async fn what_somebody_else_changed_is_not_told_from_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    let (ours, theirs) = (open(&path).await.unwrap(), open(&path).await.unwrap());
+    // By a program that knows nothing of us.
+    let foreign = Connection::open(&path).unwrap();
+    let told = async || ours.get::<Note>("a").await.unwrap().map(|found| found.value);
+    for round in 0..20 {
+        assert_eq!(told().await, None, "{round}");
+        assert!(theirs.insert("a", &note("first"), Timestamp::MAX_UTC).await.unwrap());
+        for _ in 0..2 {
+            assert_eq!(told().await, Some(note("first")), "{round}");
+        }
+        let seen = theirs.get::<Note>("a").await.unwrap().unwrap();
+        assert!(theirs.replace("a", seen.version, &note("2"), seen.expires_at).await.unwrap());
+        for _ in 0..2 {
+            assert_eq!(told().await, Some(note("2")), "{round}");
+        }
+        // The log begins anew, and with it what is known of its state.
+        if round % 3 == 0 {
+            foreign.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+            assert_eq!(told().await, Some(note("2")), "{round}");
+        }
+        if round % 2 == 0 {
+            assert!(theirs.remove::<Note>("a").await.unwrap());
+        } else {
+            assert_eq!(foreign.execute("DELETE FROM record WHERE key = 'a'", []).unwrap(), 1);
+        }
+    }
+    assert_eq!(told().await, None);
+}
+
+/// Also not what has expired meanwhile, which nobody has to write.
+#[tokio::test]
+async fn what_has_expired_is_not_told_from_memory() {
+    let (clock, folder) = (noon(), tempfile::tempdir().unwrap());
+    let path = folder.path().join("store.db");
+    let store = Store::sqlite(&path, Arc::new(clock.clone())).await.unwrap();
+    let until = clock.now() + Duration::minutes(1);
+    assert!(store.insert("a", &note("short"), until).await.unwrap());
+    for _ in 0..2 {
+        assert!(store.get::<Note>("a").await.unwrap().is_some());
+    }
+    clock.advance(Duration::minutes(1));
+    assert_eq!(store.get::<Note>("a").await.unwrap(), None);
 }
 
 /// Moved, replaced, deleted: what would be written now, nobody would find again.
