@@ -1,6 +1,13 @@
 //! One connection from its first byte to its last.
 
-use std::{convert::Infallible, future::poll_fn, net::SocketAddr, pin::pin, sync::Arc, task::Poll};
+use std::{
+    convert::Infallible,
+    future::poll_fn,
+    net::SocketAddr,
+    pin::pin,
+    sync::Arc,
+    task::{Poll, ready},
+};
 
 use axum::{
     Router,
@@ -83,12 +90,18 @@ impl Connection {
             if connection.as_mut().poll(context).is_ready() {
                 return Poll::Ready(());
             }
-            // Whatever changes the deadline runs inside of the poll above.
+            // Whatever changes the deadline runs inside of the poll above. One that was put off is
+            // noticed at the old one: to set a timer anew for every request costs more.
             let deadline = meter.deadline();
-            if timer.deadline() != deadline {
-                timer.as_mut().reset(deadline);
+            loop {
+                if deadline < timer.deadline() || timer.is_elapsed() {
+                    timer.as_mut().reset(deadline);
+                }
+                ready!(timer.as_mut().poll(context));
+                if deadline <= timer.deadline() {
+                    return Poll::Ready(());
+                }
             }
-            timer.as_mut().poll(context)
         })
         .await;
     }
