@@ -1,6 +1,6 @@
 //! The server as the SDK sees it: what it is, and what it has.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
@@ -55,14 +55,14 @@ pub struct McpServer {
 pub(super) struct Inner {
     pub(super) parts: McpParts,
     pub(super) states: RequestStates,
-    tools: Vec<Tool>,
+    /// Made when they are first asked for: half a megabyte.
+    tools: LazyLock<Vec<Tool>>,
 }
 
 impl McpServer {
     pub(super) fn new(parts: McpParts) -> Result<Self> {
         let states = RequestStates::new(&parts.keyring)?;
-        let tools = tools::all();
-        Ok(Self { inner: Arc::new(Inner { parts, states, tools }) })
+        Ok(Self { inner: Arc::new(Inner { parts, states, tools: LazyLock::new(tools::all) }) })
     }
 
     /// Which repositories whoever is typing asked about. A completion is a convenience: where it
