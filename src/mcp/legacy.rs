@@ -243,7 +243,7 @@ impl Door {
         if is_of_session && let Some(call) = Direct::asked(&parts.headers, &message) {
             return call.answer(&self.server, caller).await;
         }
-        let asked = Asked::by(&parts.headers, &message).filter(|_| is_of_session);
+        let asked = is_of_session.then(|| Asked::by(&parts.headers, &message)).flatten();
         parts.extensions.insert(caller);
         match asked {
             Some(asked) => self.list(&asked, parts, message, next).await,

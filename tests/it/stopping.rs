@@ -32,9 +32,14 @@ async fn running_calls_are_answered_with_what_is_there() {
     let agents = join_all((0..8).map(|_| connected(&server))).await;
     // Of three summaries one is late; all agents share it.
     let gate = server.world.llm.hold(Match::new(|call| call.json().to_string().contains("Row 2")));
-    let calls = agents
-        .iter()
-        .map(|agent| agent.call("summarize_prs", json!({ "repository": "octo/hive" })));
+    // With and without the SDK's machinery.
+    let calls = agents.iter().enumerate().map(async |(number, agent)| {
+        let arguments = json!({ "repository": "octo/hive" });
+        match number % 2 {
+            0 => agent.call("summarize_prs", arguments).await,
+            _ => agent.call_silently("summarize_prs", arguments).await,
+        }
+    });
     let stop = async {
         gate.until_waiting(1).await;
         // Everybody has their list, so everybody waits for that one.

@@ -38,9 +38,11 @@ async fn connected(server: &Server, browser: &Browser) -> Agent {
     agent
 }
 
-fn call(id: u64, repository: &str) -> Value {
+/// With `hears` progress is told, which takes the SDK's machinery.
+fn call(id: u64, repository: &str, hears: bool) -> Value {
+    let meta = if hears { json!({ "progressToken": id }) } else { json!({}) };
     json!({ "jsonrpc": "2.0", "id": id, "method": "tools/call", "params": {
-        "name": "summarize_prs", "arguments": { "repository": repository } } })
+        "name": "summarize_prs", "arguments": { "repository": repository }, "_meta": meta } })
 }
 
 /// Fails unless nobody waits at the gate within the time.
@@ -67,14 +69,14 @@ fn gates(server: &Server) -> Vec<(&'static str, Gate, usize)> {
 
 #[tokio::test]
 async fn whoever_cancels_or_leaves_takes_the_work_along() {
-    for cancels in [true, false] {
+    for (cancels, hears) in [(true, true), (true, false), (false, true), (false, false)] {
         let server = Server::builder().world(world()).start().await;
         let agent = connected(&server, &Browser::new()).await;
         let mut gates = gates(&server);
         while let Some((what, gate, count)) = gates.pop() {
             let what = format!("{what}, {}", if cancels { "cancelled" } else { "left" });
             let id = 100 + u64::try_from(gates.len()).unwrap();
-            let sent = agent.send(call(id, "octo/hive"));
+            let sent = agent.send(call(id, "octo/hive", hears));
             let waiting = tokio::time::timeout(Duration::from_secs(5), gate.until_waiting(count));
             if cancels {
                 let (answered, ()) = futures_util::join!(sent, async {

@@ -12,13 +12,6 @@ use std::path::Path;
 
 use super::super::backend::Snapshot;
 
-/// The first copy of the header, in bytes. The second is written before it.
-const HEADER: usize = 48;
-
-/// The version of the format that is known here, and the byte that says the header is there.
-const VERSION: u32 = 3_007_000;
-const IS_THERE: usize = 12;
-
 /// The index, open for reading. **Must outlive all connections of this process to the store**: a
 /// process that closes any descriptor of a file gives up its locks on it, those of other
 /// descriptors too (fcntl(2)), and by locks on this file `SQLite` keeps processes apart.
@@ -27,6 +20,10 @@ pub(super) struct LogIndex(#[cfg(target_os = "linux")] std::fs::File);
 
 #[cfg(target_os = "linux")]
 impl LogIndex {
+    /// The version of the format that is known here, and the byte that says that the header is there.
+    const VERSION: u32 = 3_007_000;
+    const IS_THERE: usize = 12;
+
     /// Of a store that is open. `None`: its state cannot be told.
     pub(super) fn open(store: &Path) -> Option<Self> {
         let mut path = store.as_os_str().to_owned();
@@ -37,10 +34,12 @@ impl LogIndex {
     /// The state of the store; `None` while that cannot be told.
     pub(super) fn snapshot(&self) -> Option<Snapshot> {
         use std::os::unix::fs::FileExt as _;
-        let mut header = [0; HEADER];
+        // The first of its two copies, which is written last.
+        let mut header = [0; 48];
         self.0.read_exact_at(&mut header, 0).ok()?;
         let version = u32::from_ne_bytes(*header.first_chunk()?);
-        (version == VERSION && header.get(IS_THERE) == Some(&1)).then(|| Snapshot::new(header))
+        let is_there = version == Self::VERSION && header.get(Self::IS_THERE) == Some(&1);
+        is_there.then(|| Snapshot::new(header))
     }
 }
 

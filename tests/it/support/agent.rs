@@ -211,6 +211,16 @@ impl Agent {
             "_meta": { "progressToken": format!("progress-{id}") },
         });
         params.as_object_mut().unwrap().extend(further.as_object().unwrap().clone());
+        self.answered(id, params).await
+    }
+
+    /// Calls a tool and wants to hear nothing before the answer.
+    pub async fn call_silently(&self, tool: &str, arguments: Value) -> Answer {
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        self.answered(id, json!({ "name": tool, "arguments": arguments })).await
+    }
+
+    async fn answered(&self, id: u64, params: Value) -> Answer {
         let message =
             json!({ "jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params });
         let (messages, shown) = read(self.send(message).await).await;
