@@ -50,8 +50,9 @@
 //! the button. What neither deletes names nobody (random identifiers, a program's name, digests), or
 //! ends within minutes.
 //!
-//! Of what nearly every call reads, the process also has opened copies, 1,024 at most, and drops them
-//! at the first look after anything was written, by whomever ([`store::Record::IS_READ_OFTEN`]).
+//! Of what nearly every call reads the process also has opened copies, where it keeps records in
+//! `SQLite` on Linux: 1,024 at most, dropped at the first look after anything was written, by whomever
+//! ([`store::Record::IS_READ_OFTEN`]).
 //!
 //! | Kind | Holds | At most | Deleted by |
 //! | --- | --- | --- | --- |

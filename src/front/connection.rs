@@ -20,6 +20,7 @@ use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::{
     net::TcpStream,
+    task::yield_now,
     time::{Instant, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
@@ -80,6 +81,7 @@ impl Connection {
         let mut is_over = false;
         let mut timer = pin!(sleep_until(meter.deadline()));
         poll_fn(|context| {
+            meter.turn();
             if meter.is_dismissed(context) {
                 return Poll::Ready(());
             }
@@ -115,6 +117,9 @@ async fn answer(
     request: Request<Incoming>,
 ) -> Result<Response<Leaving>, Infallible> {
     meter.head_ended();
+    if !meter.is_in_turn() {
+        yield_now().await;
+    }
     let (mut parts, body) = request.into_parts();
     let mut response = match Arriving::new(body, &meter, &bodies) {
         Some(body) => {

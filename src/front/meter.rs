@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU8, Ordering},
+        atomic::{AtomicBool, AtomicU8, Ordering},
     },
     task::Context,
     time::Duration,
@@ -27,6 +27,8 @@ struct Inner {
     place: Place,
     state: Mutex<State>,
     flaw: AtomicU8,
+    /// A request has begun since the connection's task came to its turn.
+    has_begun: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -61,7 +63,13 @@ impl Meter {
     pub(super) fn new(settings: Arc<FrontSettings>, place: Place) -> Self {
         let step = Step::Idle { until: Instant::now() + settings.idle };
         let state = Mutex::new(State { step, unread_until: None });
-        Self(Arc::new(Inner { settings, place, state, flaw: AtomicU8::new(0) }))
+        Self(Arc::new(Inner {
+            settings,
+            place,
+            state,
+            flaw: AtomicU8::new(0),
+            has_begun: AtomicBool::new(false),
+        }))
     }
 
     pub(super) fn settings(&self) -> &FrontSettings {
@@ -74,6 +82,17 @@ impl Meter {
         if let Step::Idle { .. } = state.step {
             state.step = Step::Head { until: Instant::now() + self.0.settings.head };
         }
+    }
+
+    /// The connection's task has come to its turn.
+    pub(super) fn turn(&self) {
+        self.0.has_begun.store(false, Ordering::Relaxed);
+    }
+
+    /// A request begins. False: it is not the first of this turn, and others should have theirs first:
+    /// requests that came together, each answered at once, would otherwise keep a thread to themselves.
+    pub(super) fn is_in_turn(&self) -> bool {
+        !self.0.has_begun.swap(true, Ordering::Relaxed)
     }
 
     /// A head is complete.

@@ -186,7 +186,9 @@ impl Ending {
                 "The Scalekit environment is in Scalekit-users-only mode, in which nobody can tell \
                  whose browser linked an account. Nothing was connected."
             }
-            Self::Superseded => "A newer link has taken the place of this one.",
+            Self::Superseded => {
+                "A newer link has taken the place of this one, or GitHub was disconnected meanwhile."
+            }
             Self::Crowded => {
                 "Too many people were connecting GitHub at once, and this attempt was the oldest. \
                  Nothing was connected."
@@ -199,6 +201,11 @@ impl Flow {
     /// Whether Scalekit may hold an account under this flow's identifier.
     pub fn may_have_account(&self) -> bool {
         !matches!(self.phase, Phase::Created)
+    }
+
+    /// Whether nothing more comes of it but what its end has left to do.
+    pub fn is_over(&self) -> bool {
+        matches!(self.phase, Phase::Done { .. } | Phase::Burned(_))
     }
 
     /// Whether it is now up to a browser to press the button or to come back.

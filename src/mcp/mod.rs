@@ -91,7 +91,7 @@ pub struct McpParts {
 }
 
 /// The routes of `/mcp`, served by what `around` makes of the server: the server itself, or one that
-/// has more to offer on the same stack.
+/// has more to offer on the same stack. Plain calls of the server's own tools pass by what is around.
 ///
 /// # Errors
 /// `internal` when the keyring's keys do not fit the request-state codec.

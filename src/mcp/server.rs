@@ -55,7 +55,7 @@ pub struct McpServer {
 pub(super) struct Inner {
     pub(super) parts: McpParts,
     pub(super) states: RequestStates,
-    /// Made when they are first asked for: half a megabyte.
+    /// Made when they are first asked for: 0.4 MiB.
     tools: LazyLock<Vec<Tool>>,
 }
 

@@ -27,12 +27,13 @@ pub struct Row {
     pub expires_at: i64,
 }
 
-/// The state that a backend is in: while it is the same, nothing was written.
+/// Changes with every write, by whomever: while it is the same, so is everything that is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Snapshot([u8; 48]);
+pub struct DataVersion([u8; 48]);
 
-impl Snapshot {
+impl DataVersion {
     /// Told by these bytes.
+    #[cfg(any(target_os = "linux", test))]
     pub(super) fn new(bytes: [u8; 48]) -> Self {
         Self(bytes)
     }
@@ -50,12 +51,12 @@ pub enum Condition {
 /// A place to keep records. `kind` separates the record types, `now` is in Unix milliseconds.
 #[async_trait]
 pub trait Backend: fmt::Debug + Send + Sync {
-    /// In which state this is, every acknowledged write included, if that is told much faster than a
-    /// record is read.
+    /// The version of all that is kept, every acknowledged write included, if that is told much faster
+    /// than a record is read.
     ///
     /// # Errors
     /// Those of [`Backend::get`].
-    fn snapshot(&self) -> Result<Option<Snapshot>> {
+    fn data_version(&self) -> Result<Option<DataVersion>> {
         Ok(None)
     }
 

@@ -16,12 +16,12 @@ use std::{borrow::Cow, path::Path, sync::Arc, time::Duration};
 use chrono::DateTime;
 use serde::{Serialize, de::DeserializeOwned};
 
-pub use backend::{Backend, Condition, Row, Snapshot, Version};
+pub use backend::{Backend, Condition, DataVersion, Row, Version};
 pub use memory::Memory;
 pub use redis::RedisAddress;
 pub use seal::Seal;
 
-use recent::Recent;
+use cache::Cache;
 
 use crate::domain::{
     Entropy,
@@ -30,8 +30,9 @@ use crate::domain::{
 };
 
 mod backend;
+mod cache;
 mod memory;
-mod recent;
+
 mod redis;
 mod seal;
 mod sealed;
@@ -54,7 +55,8 @@ pub trait Record: Serialize + DeserializeOwned + Clone + Send + Sync + 'static {
     /// Separates this kind of records from all others. Once used, it must not change.
     const KIND: &'static str;
 
-    /// Read by nearly every call: an opened copy may stay in memory until something is written.
+    /// Read by nearly every call: where the backend can tell its [`DataVersion`] (`SQLite` on Linux),
+    /// an opened copy stays in memory until something is written.
     const IS_READ_OFTEN: bool = false;
 }
 
@@ -84,13 +86,13 @@ pub struct Store {
     backend: Arc<dyn Backend>,
     clock: Arc<dyn Clock>,
     seal: Option<Arc<Seal>>,
-    recent: Arc<Recent>,
+    cache: Arc<Cache>,
 }
 
 impl Store {
     /// A store on any backend.
     pub fn new(backend: Arc<dyn Backend>, clock: Arc<dyn Clock>) -> Self {
-        Self { backend, clock, seal: None, recent: Arc::default() }
+        Self { backend, clock, seal: None, cache: Arc::default() }
     }
 
     /// A store that is gone when the process ends.
@@ -99,6 +101,9 @@ impl Store {
     }
 
     /// A store in an `SQLite` file, which is made (readable by its owner only) if it is missing.
+    ///
+    /// A process opens a file once: when one of two such stores goes, the other's locks go with it,
+    /// and other processes no longer notice it (fcntl(2)).
     ///
     /// Refuses a file that is damaged, belongs to another program or was written by a newer version
     /// of this one. The failure's sentence names the file and is meant for the operator.
@@ -128,21 +133,25 @@ impl Store {
     /// anew on this occasion; one under a key that was dropped counts as absent.
     pub async fn get<R: Record>(&self, key: &str) -> Result<Option<Versioned<R>>> {
         if !R::IS_READ_OFTEN {
-            return self.read(key).await;
+            return Ok(self.read(key).await?.map(|(record, _)| record));
         }
-        // Before the record is read: what is written in between ends the copy at once.
-        let Some(snapshot) = self.backend.snapshot()? else { return self.read(key).await };
-        if let Some(copy) = self.recent.get::<R>(&snapshot, key) {
+        // Asked before the record is read: a copy of what is written in between is good for nothing,
+        // while one that is kept under a later version would be told when the record is long gone.
+        let Some(version) = self.backend.data_version()? else {
+            return Ok(self.read(key).await?.map(|(record, _)| record));
+        };
+        if let Some(copy) = self.cache.get::<R>(&version, key) {
             return Ok((copy.expires_at.timestamp_millis() > self.now()).then_some(copy));
         }
-        let found = self.read::<R>(key).await?;
-        if let Some(record) = &found {
-            self.recent.keep(&snapshot, key, record);
+        let Some((record, length)) = self.read::<R>(key).await? else { return Ok(None) };
+        if length <= cache::LONGEST {
+            self.cache.keep(&version, key, &record);
         }
-        Ok(found)
+        Ok(Some(record))
     }
 
-    async fn read<R: Record>(&self, key: &str) -> Result<Option<Versioned<R>>> {
+    /// The record, and how long it is as it is kept, in bytes.
+    async fn read<R: Record>(&self, key: &str) -> Result<Option<(Versioned<R>, usize)>> {
         loop {
             let Some(row) = self.backend.get(R::KIND, key, self.now()).await? else {
                 return Ok(None);
@@ -156,7 +165,7 @@ impl Store {
             }
             let (record, is_fresh) = self.open(key, &row)?;
             if is_fresh {
-                return Ok(Some(record));
+                return Ok(Some((record, row.value.len())));
             }
             // Won or lost, what is there now is read once more.
             self.replace(key, row.version, &record.value, record.expires_at).await?;

@@ -42,6 +42,8 @@ impl Store {
     pub async fn sealed(mut self, mut seal: Seal) -> Result<Self> {
         let own: Vec<String> = seal.key_ids().rev().map(str::to_owned).collect();
         self.seal = Some(Arc::new(seal.clone()));
+        // What was opened by other keys, or by none, is not for whoever has these.
+        self.cache = Arc::default();
         if let Some(row) = self.backend.get(SealCheck::KIND, KEY, self.now()).await?
             && let Some(seal) = &self.seal
             && seal.open(SealCheck::KIND, KEY, &row.value) == Err(Shut::UnknownKey)

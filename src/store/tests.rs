@@ -10,6 +10,7 @@ use super::{Change, MAX_KEY_BYTES, MAX_VALUE_BYTES, Record, RedisAddress, Seal, 
 use crate::domain::{ManualClock, SystemEntropy, Timestamp, clock::Clock as _};
 use redis_server::RedisServer;
 
+mod copies;
 mod durability;
 mod model;
 mod outage;

@@ -2,7 +2,9 @@
 //!
 //! The suite calls tools, reads resources and gets prompts that it names itself. They are registered
 //! here beside the server's own tools, behind the same middleware, sessions, entrance and guard, so
-//! that what the suite proves is proven of the stack that ships. No person is served here: Scalekit
+//! that what the suite proves is proven of the stack that ships; but for plain calls of the server's own
+//! tools within a session, which the SDK does not see: a test of the protocol holds those to its bytes.
+//! No person is served here: Scalekit
 //! is at an address where nobody answers.
 //!
 //! Prints `MCP_URL=…` and runs until its standard input ends.

@@ -145,8 +145,6 @@ async fn unconnected_callers_get_the_link_with_the_failure() {
     assert!(!modern.progress.is_empty());
 }
 
-/// It is written once: whoever asks later gets the same bytes under their own id, and nothing that
-/// would have been refused is let through.
 /// Most calls within a session are answered without the SDK's machinery: in the same words.
 #[tokio::test]
 async fn a_call_is_answered_the_same_with_and_without_the_sdk() {
@@ -218,6 +216,8 @@ fn without_incident(text: &str) -> String {
     [before, after].join("…")
 }
 
+/// It is written once: whoever asks later gets the same bytes under their own id, and nothing that
+/// would have been refused is let through.
 #[tokio::test]
 async fn a_list_of_tools_is_the_same_each_time() {
     let server = Server::start().await;

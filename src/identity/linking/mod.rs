@@ -298,6 +298,8 @@ impl AccountLinking {
         self.change_principal(principal, |now| {
             // Their names may be private, and were read with this account.
             now.repositories.clear();
+            // Nor is an older failure the reason why nothing is connected now.
+            now.last_ending = None;
             now.connection.take_if(|user| deleted.contains(user));
             now.superseded.retain(|user| !record.superseded.contains(user));
             now.flows.retain(|flow| !record.flows.contains(flow));
@@ -307,7 +309,8 @@ impl AccountLinking {
         Ok(())
     }
 
-    /// Puts a flow on its principal's list; the oldest beyond the limit end.
+    /// Puts a flow on its principal's list, unless it is over by now: what somebody else has brought
+    /// to its end and taken off again must not be open once more. The oldest beyond the limit end.
     async fn list_flow(
         &self,
         principal: &PrincipalId,
@@ -315,7 +318,7 @@ impl AccountLinking {
         github_id: Option<u64>,
     ) -> Result<()> {
         let superseded = self
-            .change_principal(principal, |record| {
+            .change_principal_of(principal, flow, |record| {
                 record.github_id = github_id.or(record.github_id);
                 if !record.flows.contains(flow) {
                     record.flows.push(flow.clone());
@@ -325,7 +328,7 @@ impl AccountLinking {
                 record.flows.drain(..over).collect::<Vec<_>>()
             })
             .await?;
-        for old in superseded {
+        for old in superseded.unwrap_or_default() {
             self.burn(&old, Ending::Superseded).await?;
         }
         Ok(())

@@ -168,11 +168,37 @@ impl AccountLinking {
         id: &PrincipalId,
         mut change: impl FnMut(&mut PrincipalRecord) -> T,
     ) -> Result<T> {
-        let expires_at = match self.inner.settings.mode {
+        self.change_or_insert(&self.key(id.as_str()), self.principal_expiry(), &mut change).await
+    }
+
+    /// The same, unless this flow of theirs is over: `None`. Whoever brings it to its end changes the
+    /// record afterwards, so the flow is looked at after the record, and before that is changed.
+    pub(super) async fn change_principal_of<T>(
+        &self,
+        id: &PrincipalId,
+        flow: &FlowId,
+        mut change: impl FnMut(&mut PrincipalRecord) -> T,
+    ) -> Result<Option<T>> {
+        let key = self.key(id.as_str());
+        for _ in 0..TRIES {
+            let found = self.inner.store.get::<PrincipalRecord>(&key).await?;
+            if self.flow(flow).await?.is_none_or(|flow| flow.value.is_over()) {
+                return Ok(None);
+            }
+            let expires_at = self.principal_expiry();
+            let written = self.write_changed(&key, found, expires_at, &mut change).await?;
+            if written.is_some() {
+                return Ok(written);
+            }
+        }
+        Err(contention())
+    }
+
+    fn principal_expiry(&self) -> Timestamp {
+        match self.inner.settings.mode {
             AuthMode::Session => self.inner.clock.now() + PRINCIPAL_RETENTION,
             AuthMode::SingleUser | AuthMode::OAuth => Timestamp::MAX_UTC,
-        };
-        self.change_or_insert(&self.key(id.as_str()), expires_at, &mut change).await
+        }
     }
 
     pub(super) async fn connection(
@@ -342,20 +368,29 @@ impl AccountLinking {
     ) -> Result<T> {
         for _ in 0..TRIES {
             let found = self.inner.store.get::<R>(key).await?;
-            let version = found.as_ref().map(|found| found.version);
-            let mut record = found.map(|found| found.value).unwrap_or_default();
-            let outcome = change(&mut record);
-            let written = match version {
-                Some(version) => {
-                    self.inner.store.replace(key, version, &record, expires_at).await?
-                }
-                None => self.inner.store.insert(key, &record, expires_at).await?,
-            };
-            if written {
+            if let Some(outcome) = self.write_changed(key, found, expires_at, change).await? {
                 return Ok(outcome);
             }
         }
         Err(contention())
+    }
+
+    /// `None`: somebody else has changed it since it was found.
+    async fn write_changed<R: Record + Default, T>(
+        &self,
+        key: &str,
+        found: Option<Versioned<R>>,
+        expires_at: Timestamp,
+        change: &mut impl FnMut(&mut R) -> T,
+    ) -> Result<Option<T>> {
+        let version = found.as_ref().map(|found| found.version);
+        let mut record = found.map(|found| found.value).unwrap_or_default();
+        let outcome = change(&mut record);
+        let written = match version {
+            Some(version) => self.inner.store.replace(key, version, &record, expires_at).await?,
+            None => self.inner.store.insert(key, &record, expires_at).await?,
+        };
+        Ok(written.then_some(outcome))
     }
 }
 

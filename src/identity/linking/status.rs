@@ -91,9 +91,7 @@ impl AccountLinking {
         let mut changes = self.inner.changes.subscribe();
         loop {
             // Asked first: what ends between the two questions is seen in the next round.
-            let ended = self.flow(flow).await?.is_none_or(|flow| {
-                matches!(flow.value.phase, Phase::Done { .. } | Phase::Burned(_))
-            });
+            let ended = self.flow(flow).await?.is_none_or(|flow| flow.value.is_over());
             // Each look has a time of its own: the last one begins when the waiting is over, and
             // a person who is slow is no failure of Scalekit's.
             let status = self.status(principal, &Call::within(LOOK)).await?;
@@ -108,10 +106,10 @@ impl AccountLinking {
 
     /// The link of a flow that has not ended.
     async fn open_link(&self, id: &FlowId) -> Result<Option<PendingLink>> {
-        Ok(self.flow(id).await?.and_then(|flow| {
-            let over = matches!(flow.value.phase, Phase::Done { .. } | Phase::Burned(_));
-            (!over).then(|| self.link(id, flow.expires_at))
-        }))
+        Ok(self
+            .flow(id)
+            .await?
+            .and_then(|flow| (!flow.value.is_over()).then(|| self.link(id, flow.expires_at))))
     }
 
     /// Brings one flow as far as it goes without the browser; its link, if it is still open.

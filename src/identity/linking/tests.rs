@@ -127,6 +127,40 @@ async fn a_connection_goes_with_its_last_user() {
     assert!(!desk.is_kept(&successor).await && !desk.is_to_be_deleted(&successor).await);
 }
 
+/// One callback three times: the last of them lists the flow when the others have brought it to its
+/// end, and the person may have gone on to another connection.
+#[tokio::test]
+async fn a_flow_that_is_over_is_not_open_once_more() {
+    let desk = desk();
+    let (before, current) = (desk.connection().await, desk.connection().await);
+    let over = [
+        Phase::Done {
+            binding: None,
+            auth_request: None,
+            browser: None,
+            connection: before.clone(),
+            account: GitHubAccount { id: 1, login: "octocat".to_owned() },
+        },
+        Phase::Burned(Ending::Superseded),
+    ];
+    for phase in over {
+        let who = ClientName::default();
+        let flow = desk.linking.new_flow(Some(desk.principal.clone()), FlowPurpose::Link, who);
+        let (key, until) = (desk.linking.key(flow.id.as_str()), flow.created_at + LIFETIME);
+        desk.linking.store().insert(&key, &flow, until).await.unwrap();
+        desk.stand(Some(&current), &[]).await;
+        desk.linking.list_flow(&desk.principal, &flow.id, None).await.unwrap();
+        assert_eq!(desk.record().await.flows, [flow.id.clone()]);
+        let listed = desk.linking.flow(&flow.id).await.unwrap().unwrap();
+        assert!(desk.linking.advance(&listed, phase).await.unwrap());
+        desk.stand(Some(&current), &[]).await;
+        desk.linking.list_flow(&desk.principal, &flow.id, None).await.unwrap();
+        assert!(desk.record().await.flows.is_empty());
+        assert!(!desk.linking.point_if_open(&desk.principal, &flow.id, &before).await.unwrap());
+        assert!(desk.is_kept(&current).await);
+    }
+}
+
 /// A principal that is gone does not come back for an ending.
 #[tokio::test]
 async fn an_ending_is_told_to_those_who_are_there() {

@@ -84,8 +84,9 @@ impl Message {
 /// The stated version of a request whose headers say nothing else that has to be weighed: it is
 /// JSON, and its answer may be that or a stream. `None`: the SDK has to look at them.
 pub(super) fn plain_version(headers: &HeaderMap) -> Option<&HeaderValue> {
-    // Whole parts without parameters, which could say that one is not taken.
-    let accepted = headers.get(header::ACCEPT)?.to_str().ok()?;
+    // Whole parts without parameters, which could say that one is not taken, and no quotes, in which
+    // a comma separates nothing.
+    let accepted = headers.get(header::ACCEPT)?.to_str().ok().filter(|it| !it.contains('"'))?;
     let takes = |kind| accepted.split(',').any(|part| part.trim() == kind);
     let is_plain = takes("application/json")
         && takes("text/event-stream")

@@ -10,7 +10,7 @@ use std::{
 
 use rusqlite::{Connection, Error, ErrorCode, OpenFlags, TransactionBehavior};
 
-use super::{log_index::LogIndex, place::Place};
+use super::{place::Place, wal_index::WalIndex};
 use crate::domain::failure::{Failure, FailureCode, Result};
 
 /// Marks the file as ours ("PRSM"). Source: <https://www.sqlite.org/fileformat2.html#application_id>
@@ -46,7 +46,7 @@ const MIGRATIONS: &[&str] = &["
     INSERT INTO sequence (id, last) VALUES (1, 0);
 "];
 
-/// The two connections to one file, where it is, and which state it is in.
+/// The two connections to one file, where it is, and which version it has.
 pub(super) struct Connections {
     /// Reads and writes, and waits for other processes where it must.
     pub(super) writer: Connection,
@@ -54,7 +54,7 @@ pub(super) struct Connections {
     pub(super) reader: Connection,
     pub(super) place: Place,
     /// To be dropped after both connections.
-    pub(super) index: Option<LogIndex>,
+    pub(super) index: Option<WalIndex>,
 }
 
 /// Opens the file, or makes it, and brings it up to date.
@@ -70,7 +70,9 @@ pub(super) fn open(path: &Path) -> Result<Connections> {
     })?;
     let opened = prepare(path).and_then(|writer| {
         let reader = reader(path)?;
-        Ok(Connections { writer, reader, place, index: LogIndex::open(path) })
+        // `SQLite` puts the index beside the file itself, not beside a link to it.
+        let index = fs::canonicalize(path).ok().and_then(|path| WalIndex::open(&path));
+        Ok(Connections { writer, reader, place, index })
     });
     opened.map_err(|refusal| {
         let detail = format!("The store {} {}", path.display(), refusal.reason());
@@ -130,13 +132,18 @@ impl Refusal {
 
 /// Makes the file before `SQLite` does, so that there is no moment in which others may read it; the
 /// files beside it (`-wal`, `-shm`) get the same permissions from `SQLite`.
+/// One that is there is not opened: closing it would give up the locks that another store of this
+/// process has on it.
 fn make_private(path: &Path) -> io::Result<()> {
     let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false);
+    options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let file = options.open(path)?;
-    let metadata = file.metadata()?;
+    match options.open(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        made => drop(made?),
+    }
+    let metadata = fs::metadata(path)?;
     if !metadata.is_file() {
         return Err(io::ErrorKind::InvalidInput.into());
     }

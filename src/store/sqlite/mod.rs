@@ -9,11 +9,11 @@ use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension as _, Row as SqlRow, named_params};
 
 use self::worker::{Access, Worker};
-use super::backend::{Backend, Condition, Row, Snapshot, Version};
+use super::backend::{Backend, Condition, DataVersion, Row, Version};
 use crate::domain::failure::Result;
 
 mod file;
-mod log_index;
+mod wal_index;
 mod place;
 mod worker;
 
@@ -33,8 +33,8 @@ impl Sqlite {
 
 #[async_trait]
 impl Backend for Sqlite {
-    fn snapshot(&self) -> Result<Option<Snapshot>> {
-        self.0.snapshot()
+    fn data_version(&self) -> Result<Option<DataVersion>> {
+        self.0.data_version()
     }
 
     async fn get(&self, kind: &'static str, key: &str, now: i64) -> Result<Option<Row>> {

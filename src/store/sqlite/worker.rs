@@ -17,10 +17,10 @@ use rusqlite::{Connection, Error, ErrorCode, TransactionBehavior, ffi};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    super::backend::Snapshot,
+    super::backend::DataVersion,
     file,
-    log_index::LogIndex,
     place::{self, Place},
+    wal_index::WalIndex,
 };
 use crate::domain::failure::{Failure, FailureCode, Result};
 
@@ -48,7 +48,7 @@ pub(super) struct Worker {
     reader: Mutex<Connection>,
     place: Place,
     // After the reader, and shared with the thread, which drops its own after the writer.
-    index: Option<Arc<LogIndex>>,
+    index: Option<Arc<WalIndex>>,
 }
 
 struct Job {
@@ -77,7 +77,7 @@ impl Worker {
                 Ok(file::Connections { writer, reader, place, index }) => {
                     let index = index.map(Arc::new);
                     drop(opened.send(Ok((reader, place.clone(), index.clone()))));
-                    work(writer, &place, jobs);
+                    work(writer, &place, index.as_deref(), jobs);
                     drop(index);
                 }
             })
@@ -89,10 +89,10 @@ impl Worker {
         Ok(Self { queue, reader: Mutex::new(reader), place, index })
     }
 
-    /// The state that the file is in, unless that cannot be told.
-    pub(super) fn snapshot(&self) -> Result<Option<Snapshot>> {
+    /// The version that the file has, unless that cannot be told.
+    pub(super) fn data_version(&self) -> Result<Option<DataVersion>> {
         match self.place.check() {
-            Ok(()) => Ok(self.index.as_ref().and_then(|index| index.snapshot())),
+            Ok(()) => Ok(self.index.as_ref().and_then(|index| index.version())),
             Err(moved) => failed(Arc::new(moved)),
         }
     }
@@ -141,20 +141,37 @@ impl fmt::Debug for Worker {
     }
 }
 
-fn work(mut connection: Connection, place: &Place, mut jobs: mpsc::Receiver<Job>) {
+fn work(
+    mut connection: Connection,
+    place: &Place,
+    index: Option<&WalIndex>,
+    mut jobs: mpsc::Receiver<Job>,
+) {
     while let Some(first) = jobs.blocking_recv() {
         let mut batch = vec![first];
         while batch.len() < BATCH {
             let Ok(job) = jobs.try_recv() else { break };
             batch.push(job);
         }
-        perform(&mut connection, &|| place.check(), batch);
+        let before = index.and_then(WalIndex::version);
+        let written = || {
+            if let Some(index) = index {
+                index.noted(before.as_ref());
+            }
+        };
+        perform(&mut connection, &|| place.check(), &written, batch);
     }
 }
 
 /// Runs the jobs in one transaction, if there is one that writes; `check` fails where the file is no
-/// longer the one that whoever comes next will find.
-fn perform(connection: &mut Connection, check: &dyn Fn() -> Result<(), Error>, batch: Vec<Job>) {
+/// longer the one that whoever comes next will find, and `written` is told when something was written,
+/// before anybody else is.
+fn perform(
+    connection: &mut Connection,
+    check: &dyn Fn() -> Result<(), Error>,
+    written: &dyn Fn(),
+    batch: Vec<Job>,
+) {
     if let Err(moved) = check() {
         return refuse(batch, moved);
     }
@@ -170,6 +187,7 @@ fn perform(connection: &mut Connection, check: &dyn Fn() -> Result<(), Error>, b
         Ok(transaction) => transaction,
         Err(error) => return refuse(batch, error),
     };
+    let changes = transaction.total_changes();
     let mut announcements = Vec::with_capacity(batch.len());
     for job in batch {
         // A full disk or a failed read ends the whole transaction at once. What came after it would
@@ -177,10 +195,15 @@ fn perform(connection: &mut Connection, check: &dyn Fn() -> Result<(), Error>, b
         let usable = if transaction.is_autocommit() { Err(aborted()) } else { Ok(&*transaction) };
         announcements.push((job.run)(usable));
     }
+    let has_changed = transaction.total_changes() != changes;
     let end = if transaction.is_autocommit() {
         Err(aborted())
     } else {
-        transaction.commit().and_then(|()| check()).map_err(Arc::new)
+        let committed = transaction.commit();
+        if has_changed && committed.is_ok() {
+            written();
+        }
+        committed.and_then(|()| check()).map_err(Arc::new)
     };
     for announce in announcements {
         announce(end.clone());
@@ -251,7 +274,7 @@ mod tests {
     /// Runs the statements as one batch; which of them were answered with success?
     fn perform_all(connection: &mut Connection, statements: &[&'static str]) -> Vec<bool> {
         let (jobs, answers): (Vec<_>, Vec<_>) = statements.iter().map(|sql| job(sql)).unzip();
-        perform(connection, &|| Ok(()), jobs);
+        perform(connection, &|| Ok(()), &|| {}, jobs);
         answers.into_iter().map(|mut answer| answer.try_recv().unwrap().is_ok()).collect()
     }
 
@@ -305,11 +328,11 @@ mod tests {
             if looks.get() == 1 { Ok(()) } else { Err(Error::InvalidQuery) }
         };
         let (write, mut answer) = job("INSERT INTO t VALUES (1)");
-        perform(&mut connection, &check, vec![write]);
+        perform(&mut connection, &check, &|| {}, vec![write]);
         assert!(answer.try_recv().unwrap().is_err());
         assert_eq!((looks.get(), rows(&connection)), (2, 1));
         let (write, mut answer) = job("INSERT INTO t VALUES (2)");
-        perform(&mut connection, &check, vec![write]);
+        perform(&mut connection, &check, &|| {}, vec![write]);
         assert!(answer.try_recv().unwrap().is_err());
         assert_eq!((looks.get(), rows(&connection)), (3, 1), "it was not even tried");
     }

@@ -120,6 +120,36 @@ async fn what_somebody_else_changed_is_not_told_from_memory() {
     assert_eq!(told().await, None);
 }
 
+/// A store that was moved to another disk, with a link in its place, and beside the link what a killed
+/// process has left.
+#[cfg(unix)]
+#[tokio::test]
+async fn the_index_beside_a_link_is_not_that_of_the_store() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, target) = (folder.path().join("store.db"), folder.path().join("moved.db"));
+    let store = open(&path).await.unwrap();
+    assert!(store.insert("old", &note("x"), Timestamp::MAX_UTC).await.unwrap());
+    let index = format!("{}-shm", path.display());
+    let left = fs::read(&index).unwrap();
+    drop(store);
+    // Its thread closes the file, and with it goes the index.
+    while fs::exists(&index).unwrap() {
+        tokio::task::yield_now().await;
+    }
+    fs::rename(&path, &target).unwrap();
+    std::os::unix::fs::symlink(&target, &path).unwrap();
+    fs::write(&index, left).unwrap();
+    let store = open(&path).await.unwrap();
+    for text in ["1", "2"] {
+        assert!(store.insert("a", &note(text), Timestamp::MAX_UTC).await.unwrap());
+        for _ in 0..2 {
+            assert_eq!(store.get::<Note>("a").await.unwrap().unwrap().value, note(text));
+        }
+        assert!(store.remove::<Note>("a").await.unwrap());
+        assert_eq!(store.get::<Note>("a").await.unwrap(), None, "{text}");
+    }
+}
+
 /// Also not what has expired meanwhile, which nobody has to write.
 #[tokio::test]
 async fn what_has_expired_is_not_told_from_memory() {

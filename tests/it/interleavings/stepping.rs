@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use pr_summarizer::{
     domain::failure::Result,
-    store::{Backend, Condition, Row, Snapshot, Version},
+    store::{Backend, Condition, DataVersion, Row, Version},
 };
 
 use super::gates::Gates;
@@ -37,8 +37,8 @@ impl Stepping {
 #[async_trait]
 impl Backend for Stepping {
     /// No step: what is told so is told as fast as it is asked.
-    fn snapshot(&self) -> Result<Option<Snapshot>> {
-        self.backend.snapshot()
+    fn data_version(&self) -> Result<Option<DataVersion>> {
+        self.backend.data_version()
     }
 
     async fn get(&self, kind: &'static str, key: &str, now: i64) -> Result<Option<Row>> {
