@@ -9,7 +9,7 @@ use std::{
 use clap::Parser as _;
 use pr_summarizer::{
     app::{App, StdioApp, doctor},
-    config::{self, Cli, Command, Environment, KeySource, LocalKey, Settings},
+    config::{self, Cli, Command, Environment, KeySource, LocalKey, Problems, Settings},
     domain::{Secret, SystemClock, SystemEntropy},
     telemetry,
 };
@@ -52,9 +52,16 @@ fn main() -> ExitCode {
         Command::Stdio => serve_pipe(settings),
         Command::Doctor => examine(&settings),
     };
-    done.unwrap_or_else(|error| {
-        eprintln!("pr-summarizer: {error:?}");
-        ExitCode::FAILURE
+    done.unwrap_or_else(|error| match error.downcast_ref::<Problems>() {
+        // Folders and keys are made only when the server starts.
+        Some(problems) => {
+            eprintln!("{problems}");
+            ExitCode::from(config::EXIT_CODE)
+        }
+        None => {
+            eprintln!("pr-summarizer: {error:?}");
+            ExitCode::FAILURE
+        }
     })
 }
 
@@ -73,10 +80,10 @@ async fn serve(settings: Settings) -> Result<ExitCode, Box<dyn std::error::Error
         tracing::warn!("{warning}");
     }
     let (public, mode) = (settings.public_base_url.clone(), settings.auth_mode);
+    let local_key = settings.prepare(&SystemEntropy)?.local_key;
     if let LocalKey::Required(KeySource::File(path)) = &settings.local_key {
         tracing::info!(path = %path.display(), "agents must send the local key in this file");
     }
-    let local_key = settings.prepare(&SystemEntropy)?.local_key;
     let app = App::bind(settings, Arc::new(SystemClock), Arc::new(SystemEntropy)).await?;
     tracing::info!(address = %app.address(), %public, mode = mode.slug(), "serving MCP at /mcp");
     // A file or a service's journal would keep the key for others to read.
@@ -95,6 +102,7 @@ fn serve_pipe(settings: Settings) -> Result<ExitCode, Box<dyn std::error::Error>
             tracing::warn!("{warning}");
         }
         let mode = settings.auth_mode;
+        settings.prepare(&SystemEntropy)?;
         let app = StdioApp::bind(settings, Arc::new(SystemClock), Arc::new(SystemEntropy)).await?;
         let pages = app.address();
         tracing::info!(%pages, mode = mode.slug(), "serving MCP over standard input and output");

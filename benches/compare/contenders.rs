@@ -32,6 +32,8 @@ pub struct Contender {
     pub pid: u32,
     /// Connected clients.
     pub seats: Vec<Seat>,
+    /// The file that its records are in, if it has one.
+    pub store: Option<PathBuf>,
     /// What is asked for a call with one trip to the upstream, and by whom; none where it is not measured.
     pub trip: Option<Trip>,
     _running: Running,
@@ -98,6 +100,7 @@ impl Contender {
             name: OURS,
             pid: server.pid().unwrap(),
             seats,
+            store: Some(server.state().join("store.db")),
             trip: Some(Trip::Pending(address)),
             _running: Running::Ours { _server: server },
         }
@@ -125,6 +128,7 @@ impl Contender {
             name: OURS_OAUTH,
             pid,
             seats,
+            store: Some(server.state().join("store.db")),
             trip: None,
             _running: Running::Ours { _server: server },
         }
@@ -141,7 +145,8 @@ impl Contender {
         }
         let trip = Some(Trip::Tool(seats.clone()));
         let (name, pid) = (recipe.name, process.pid());
-        Self { name, pid, seats, trip, _running: Running::Other { _process: process } }
+        let running = Running::Other { _process: process };
+        Self { name, pid, seats, store: None, trip, _running: running }
     }
 }
 

@@ -34,6 +34,7 @@ mod report;
 mod rounds;
 mod upstream;
 mod wire;
+mod writer;
 
 use std::{fs, path::Path};
 
@@ -51,7 +52,7 @@ struct Arguments {
     #[arg(long)]
     only: Vec<String>,
     /// Write BENCHMARKS.md.
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["only", "gates"])]
     write: bool,
     /// Compare with the floor alone, and fail where a bound is missed.
     #[arg(long, conflicts_with = "only")]

@@ -30,7 +30,8 @@ impl Spread {
     fn of(mut values: Vec<f64>) -> Option<Self> {
         values.sort_by(f64::total_cmp);
         let (least, most) = (*values.first()?, *values.last()?);
-        Some(Self { median: values[values.len() / 2], least, most })
+        let median = f64::midpoint(values[(values.len() - 1) / 2], values[values.len() / 2]);
+        Some(Self { median, least, most })
     }
 
     fn text(&self, digits: usize) -> String {
@@ -201,6 +202,11 @@ pub fn document(results: &Results, program: &Path, by_hand: &str) -> String {
 fn rows() -> Vec<(String, Figure, usize)> {
     let mut rows = vec![
         ("`auth_status`: CPU of 1,000 calls, ms".to_owned(), Figure::Status, 1),
+        (
+            "the same while another process writes without a pause".to_owned(),
+            Figure::StatusWritten,
+            1,
+        ),
         ("`tools/list`: CPU of 1,000 calls, ms".to_owned(), Figure::List, 1),
     ];
     for clients in CLIENTS {

@@ -9,6 +9,7 @@ use crate::{
     load::{load, tool},
     process::{Process, resident},
     upstream::Upstream,
+    writer::Writer,
 };
 
 /// Calls whose cost is measured, and how many at a time.
@@ -30,7 +31,9 @@ const IDLE: Duration = Duration::from_millis(500);
 pub enum Figure {
     /// Microseconds of the processor for a call of `auth_status`.
     Status,
-    /// The same for `tools/list`.
+    /// The same while another process writes to the store without a pause, so that no copy of a record is good.
+    StatusWritten,
+    /// Of a call of `tools/list`.
     List,
     /// Milliseconds that a call of `auth_status` takes with so many clients: half of them, and 99 of 100.
     Half(usize),
@@ -82,6 +85,7 @@ pub async fn run(rounds: usize, is_short: bool, wanted: impl Fn(&str) -> bool) -
             let contender = &running[(at + round) % running.len()];
             let mut figures = costs(contender).await;
             if !is_short {
+                figures.extend(written(contender).await);
                 figures.extend(times(contender).await);
                 figures.extend(waiting(contender).await);
             }
@@ -107,6 +111,13 @@ async fn costs(Contender { pid, seats, .. }: &Contender) -> Figures {
     let status = load(*pid, seats, tool("auth_status"), WIDTH, CALLS).await;
     let list = load(*pid, seats, ("tools/list", json!({})), WIDTH, CALLS).await;
     Figures::from([(Figure::Status, status.cpu), (Figure::List, list.cpu)])
+}
+
+async fn written(Contender { pid, seats, store, .. }: &Contender) -> Figures {
+    let Some(store) = store else { return Figures::new() };
+    let _writer = Writer::start(store);
+    let status = load(*pid, seats, tool("auth_status"), WIDTH, CALLS).await;
+    Figures::from([(Figure::StatusWritten, status.cpu)])
 }
 
 async fn times(Contender { pid, seats, .. }: &Contender) -> Figures {

@@ -61,7 +61,7 @@ Tell one of these about it:
 
 Then ask it: “Summarize the most-discussed pull requests of {REPOSITORY}.”
 It shows you a link. Open it and be octocat, mira-holm or tomasz-k: the GitHub behind it is invented, too.
-Ctrl-C ends it.",
+Ctrl-C ends it, and so does the end of standard input.",
         stdio.display()
     )?;
     out.flush()

@@ -60,18 +60,17 @@ impl fmt::Display for Finding {
             Outcome::Note(words) => write!(f, "note    {}: {words}", self.what),
             Outcome::Broken(failure) => {
                 let code = failure.code.slug();
+                write!(f, "BROKEN  {}: {} ({code})", self.what, failure.detail)?;
                 let next = match failure.code.fault() {
                     Fault::Upstream => {
                         "Check the address in the settings, and that this machine reaches it: a \
                          proxy goes into HTTPS_PROXY, a private authority into SSL_CERT_FILE."
                     }
+                    // Its sentence says what to do; the step is for those who ask the operator.
+                    Fault::Server => return Ok(()),
                     _ => failure.code.human_next_step(),
                 };
-                write!(
-                    f,
-                    "BROKEN  {}: {} ({code})\n        Next: {next}",
-                    self.what, failure.detail
-                )
+                write!(f, "\n        Next: {next}")
             }
         }
     }

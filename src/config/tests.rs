@@ -188,7 +188,7 @@ fn each_bad_value_is_a_problem_of_its_variable() {
         ("GITHUB_API_URL", &["http://ghe.example/api/v3", "https://ghe.example/?a=1"]),
         ("GITHUB_TOKEN", &["ghp_a\nghp_b"]),
         ("LOG_FORMAT", &["xml", "JSON"]),
-        ("RUST_LOG", &["hyper=loud", "hyper=", "[{"]),
+        ("RUST_LOG", &["hyper=loud", "hyper=", "[{", "verbose", "info,hyper"]),
     ];
     for (variable, values) in cases {
         for value in *values {

@@ -10,7 +10,7 @@ use std::{
 };
 
 use secrecy::ExposeSecret as _;
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use url::Url;
 
 use super::settings::{LogFormat, SessionKeys};
@@ -255,8 +255,12 @@ pub(super) fn log_format(text: &str) -> Parsed<LogFormat> {
 pub(super) fn log_filter(text: &str) -> Parsed<Targets> {
     let parts: Vec<_> = text.split(',').map(str::trim).filter(|part| !part.is_empty()).collect();
     // Filters by span or field are no targets, and would be taken for names of such; a level left out
-    // would be an error's.
-    let are_plain = parts.iter().all(|part| !part.contains(['[', '{']) && !part.ends_with('='));
+    // would be an error's, and a misspelt one a target's name, which silences everything.
+    let is_plain = |part: &&str| match part.split_once('=') {
+        Some((target, level)) => !target.contains(['[', '{']) && !level.is_empty(),
+        None => part.parse::<LevelFilter>().is_ok(),
+    };
+    let are_plain = parts.iter().all(is_plain);
     match parts.join(",").parse() {
         Ok(filter) if are_plain => Ok(filter),
         _ => wrong("cannot be understood", "Set a level such as info, or target=level,…"),

@@ -104,7 +104,7 @@ pub const VARIABLES: &[Variable] = &[
     plain(
         SERVER,
         "PUBLIC_BASE_URL",
-        Fallback::Described("`RENDER_EXTERNAL_URL`, else `http://127.0.0.1:PORT`"),
+        Fallback::Described("`RENDER_EXTERNAL_URL`, else `http://HOST:PORT`"),
         "The origin under which browsers and agents reach the server: scheme, host and port, nothing behind them. Every link is made from it, no header of a proxy is. `https://`, but for this machine's own loopback names.",
     ),
     plain(SERVER, "RENDER_EXTERNAL_URL", Fallback::Described("none"), "Set by Render, not by you."),
@@ -120,7 +120,7 @@ pub const VARIABLES: &[Variable] = &[
         SERVER,
         "SESSION_SECRET",
         Fallback::Described(
-            "made at the first start and kept in `STATE_DIR`; required in `oauth` mode",
+            "made at the first start and kept in `STATE_DIR`; required in `oauth` mode and with Redis",
         ),
         "Signs cookies and sealed state, and seals what is kept; 32 bytes or more. To rotate, write `new,old`: the first signs and seals, all are accepted.",
     ),

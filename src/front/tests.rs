@@ -1,7 +1,10 @@
 //! Real sockets under a clock that jumps to the next timer when everybody waits.
 
+use std::sync::Mutex;
+
 use axum::{
     body::Bytes,
+    extract::ConnectInfo,
     routing::{get, post},
 };
 use tokio::{
@@ -96,6 +99,34 @@ async fn a_head_that_drips_is_cut_after_ten_seconds_too() {
     }
     assert_eq!(rest(&mut socket).await, "");
     assert!(begun.elapsed() < Duration::from_secs(14), "{:?}", begun.elapsed());
+}
+
+/// Each is answered at once, so nothing else would take the thread from them.
+#[tokio::test]
+async fn requests_that_come_together_take_turns_with_those_of_others() {
+    let order = Arc::new(Mutex::new(Vec::new()));
+    let noted = Arc::clone(&order);
+    let handler = move |ConnectInfo(peer): ConnectInfo<SocketAddr>| {
+        noted.lock().unwrap().push(peer.port());
+        async { "hello" }
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let router = Router::new().route("/", get(handler));
+    let front = Front::new(FrontSettings::default());
+    tokio::spawn(async move { front.serve(listener, router, CancellationToken::new()).await });
+    let mut many = TcpStream::connect(address).await.unwrap();
+    let mut single = TcpStream::connect(address).await.unwrap();
+    for socket in [&mut many, &mut single] {
+        one(socket, GET).await;
+    }
+    order.lock().unwrap().clear();
+    let together = GET.repeat(12);
+    assert_eq!(many.try_write(together.as_bytes()).unwrap(), together.len());
+    one(&mut single, GET).await;
+    let port = single.local_addr().unwrap().port();
+    let place = order.lock().unwrap().iter().position(|answered| *answered == port).unwrap();
+    assert!(place < 4, "{place} of the others came first");
 }
 
 /// A balancer connects, and sends, while the server is being told to stop.

@@ -8,7 +8,7 @@ use maud::html;
 use serde::Serialize;
 
 use super::page;
-use crate::domain::{Failure, Fault};
+use crate::domain::{Failure, FailureCode, Fault};
 
 /// RFC 9457 section 3.
 #[derive(Debug, Serialize)]
@@ -83,6 +83,9 @@ fn as_page(failure: &Failure, headline: &str, next: &str) -> maud::Markup {
 }
 
 fn headline(failure: &Failure) -> &'static str {
+    if matches!(failure.code, FailureCode::Forbidden | FailureCode::Unauthenticated) {
+        return "Refused";
+    }
     match failure.code.http_status() {
         404 => "Not found",
         409 => "Not finished yet",

@@ -63,6 +63,19 @@ async fn sound_settings_pass_the_check() {
     assert!(String::from_utf8(version.stdout).unwrap().starts_with("pr-summarizer "));
 }
 
+/// It is made only when the server starts; told all the same as every other setting.
+#[tokio::test]
+async fn a_state_folder_that_cannot_be_had_is_a_setting_that_is_wrong() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let environment = [("GITHUB_TOKEN", "a-token"), ("STATE_DIR", file.path().to_str().unwrap())];
+    for arguments in [&[][..], &["stdio"]] {
+        let output = run(arguments, &environment).await;
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(78), "{said}");
+        assert!(said.contains("One setting needs attention:\n\n  STATE_DIR "), "{said}");
+    }
+}
+
 #[tokio::test]
 async fn a_taken_port_is_said_in_a_sentence() {
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();

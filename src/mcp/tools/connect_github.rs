@@ -225,8 +225,7 @@ fn connected(connection: &Connection) -> (String, Output) {
 fn pending(link: &PendingLink) -> (String, Output) {
     let until = link.expires_at.to_rfc3339_opts(SecondsFormat::Secs, true);
     let text = format!(
-        "GitHub is not connected yet. The user must open this link in a browser (it works until \
-         {until}):\n{}",
+        "To connect GitHub, the user must open this link in a browser (it works until {until}):\n{}",
         link.url
     );
     let next_step = "Show the link to the user, wait until they say that they are done, then call \
