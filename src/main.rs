@@ -52,16 +52,14 @@ fn main() -> ExitCode {
         Command::Stdio => serve_pipe(settings),
         Command::Doctor => examine(&settings),
     };
-    done.unwrap_or_else(|error| match error.downcast_ref::<Problems>() {
+    done.unwrap_or_else(|error| {
         // Folders and keys are made only when the server starts.
-        Some(problems) => {
+        if let Some(problems) = error.downcast_ref::<Problems>() {
             eprintln!("{problems}");
-            ExitCode::from(config::EXIT_CODE)
+            return ExitCode::from(config::EXIT_CODE);
         }
-        None => {
-            eprintln!("pr-summarizer: {error:?}");
-            ExitCode::FAILURE
-        }
+        eprintln!("pr-summarizer: {error:?}");
+        ExitCode::FAILURE
     })
 }
 

@@ -111,7 +111,7 @@ pub fn router<S: ServerHandler + Clone>(
         turnstile,
         tool_list: legacy::ToolList::default(),
     };
-    let served = around(server);
+    let outer = around(server);
     let config = StreamableHttpServerConfig::default()
         .with_legacy_session_mode(false)
         .with_json_response(true)
@@ -122,7 +122,7 @@ pub fn router<S: ServerHandler + Clone>(
         .disable_allowed_hosts()
         .disable_allowed_origins();
     let service = StreamableHttpService::new(
-        move || Ok(served.clone()),
+        move || Ok(outer.clone()),
         Arc::new(NeverSessionManager::default()),
         config,
     );

@@ -42,7 +42,8 @@ impl AccountLinking {
         };
         let mut pending = None;
         for flow in &record.flows {
-            match self.settle(flow, call).await {
+            // Much larger than all else here, and seldom needed.
+            match Box::pin(self.settle(flow, call)).await {
                 Ok(Some(link)) => pending = Some(link),
                 Ok(None) => {}
                 // What is known is told from the store, whatever ails Scalekit at the moment.

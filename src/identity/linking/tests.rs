@@ -150,7 +150,7 @@ async fn a_flow_that_is_over_is_not_open_once_more() {
         desk.linking.store().insert(&key, &flow, until).await.unwrap();
         desk.stand(Some(&current), &[]).await;
         desk.linking.list_flow(&desk.principal, &flow.id, None).await.unwrap();
-        assert_eq!(desk.record().await.flows, [flow.id.clone()]);
+        assert_eq!(desk.record().await.flows, std::slice::from_ref(&flow.id));
         let listed = desk.linking.flow(&flow.id).await.unwrap().unwrap();
         assert!(desk.linking.advance(&listed, phase).await.unwrap());
         desk.stand(Some(&current), &[]).await;

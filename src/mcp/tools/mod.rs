@@ -98,11 +98,16 @@ pub(super) async fn dispatch(
     call: Call,
     request: CallToolRequestParams,
 ) -> Option<Result<Answer, Refusal>> {
+    // The quickest one needs no room for what the others may do.
     Some(match &*request.name {
-        summarize_prs::NAME => summarize_prs::run(call, request).await,
-        connect_github::NAME => connect_github::run(call, request).await.map_err(Into::into),
+        summarize_prs::NAME => Box::pin(summarize_prs::run(call, request)).await,
+        connect_github::NAME => {
+            Box::pin(connect_github::run(call, request)).await.map_err(Into::into)
+        }
         auth_status::NAME => auth_status::run(call, request).await.map_err(Into::into),
-        disconnect_github::NAME => disconnect_github::run(call, request).await.map_err(Into::into),
+        disconnect_github::NAME => {
+            Box::pin(disconnect_github::run(call, request)).await.map_err(Into::into)
+        }
         _ => return None,
     })
 }
