@@ -100,6 +100,7 @@ fn serve_pipe(settings: Settings) -> Result<ExitCode, Box<dyn std::error::Error>
             tracing::warn!("{warning}");
         }
         let mode = settings.auth_mode;
+        // Here its problems are still those of settings.
         settings.prepare(&SystemEntropy)?;
         let app = StdioApp::bind(settings, Arc::new(SystemClock), Arc::new(SystemEntropy)).await?;
         let pages = app.address();

@@ -210,7 +210,10 @@ fn account(csrf: &str, status: Option<&Status>) -> Markup {
                 input type="hidden" name="action" value="connect";
                 button.go { (words) }
             }
-            p.small { "Opens GitHub in a new tab. This page notices when you are done; without scripts, reload it." }
+            p.small {
+                "Opens GitHub in a new tab. This page notices when you are done."
+                noscript { " Without scripts, reload it then." }
+            }
         }
     };
     html! {
